@@ -1,0 +1,171 @@
+"""What can go wrong, each with its HTTP status, its code on the wire and what its message promises.
+
+    MattingError
+    ├── InputError                  the request is at fault; nothing is logged above INFO
+    │   ├── MissingImage            400 missing_image
+    │   ├── MultipleImages          400 multiple_images
+    │   ├── InvalidImage            400 invalid_image
+    │   ├── InvalidOption           400 invalid_option
+    │   ├── AuthFailed              403 auth_failed
+    │   ├── NotFound                404 not_found
+    │   ├── UploadTimeout           408 upload_timeout
+    │   ├── FileTooLarge            413 file_too_large
+    │   ├── ImageTooLarge           413 image_too_large
+    │   ├── UnsupportedFormat       415 unsupported_format
+    │   └── RateLimited             429 rate_limited
+    ├── ServiceError                the service is at fault or too busy
+    │   ├── InternalError           500 internal_error
+    │   ├── Overloaded              503 overloaded
+    │   ├── NotReady                503 not_ready
+    │   └── DeadlineExceeded        504 timeout
+    └── SetupError                  found at start or on the command line; never sent to a client
+        ├── SettingsError           a settings file, key or environment variable
+        ├── CheckpointError         weights that are missing, corrupt or of another network
+        └── EngineError             an engine or device that is not there
+
+A message says the value, the rule and the remedy. It is public: it never holds a path of the
+server, a key or a part of an image.
+"""
+
+from typing import Any, ClassVar
+
+
+class MattingError(Exception):
+    """Base of everything this package raises on purpose."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions cross process borders; subclasses with more fields stay whole this way.
+        return _rebuild, (type(self), self.detail, self.__dict__)
+
+
+def _rebuild(cls: type[MattingError], detail: str, state: dict[str, Any]) -> MattingError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, detail)
+    error.__dict__.update(state)
+    return error
+
+
+class InputError(MattingError):
+    status = 400
+    code = "invalid_request"
+    title = "Invalid request"
+
+
+class MissingImage(InputError):
+    code = "missing_image"
+    title = "No image in the request"
+
+
+class MultipleImages(InputError):
+    code = "multiple_images"
+    title = "More than one image in the request"
+
+
+class InvalidImage(InputError):
+    code = "invalid_image"
+    title = "Image cannot be read"
+
+
+class InvalidOption(InputError):
+    code = "invalid_option"
+    title = "Invalid option"
+
+
+class AuthFailed(InputError):
+    status = 403
+    code = "auth_failed"
+    title = "API key invalid"
+
+
+class NotFound(InputError):
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class UploadTimeout(InputError):
+    status = 408
+    code = "upload_timeout"
+    title = "Upload too slow"
+
+
+class FileTooLarge(InputError):
+    status = 413
+    code = "file_too_large"
+    title = "File too large"
+
+
+class ImageTooLarge(InputError):
+    status = 413
+    code = "image_too_large"
+    title = "Image has too many pixels"
+
+
+class UnsupportedFormat(InputError):
+    status = 415
+    code = "unsupported_format"
+    title = "Image format not supported"
+
+
+class RetryLater(MattingError):
+    """Mixed into errors that tell the client when to come back."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after  # seconds
+
+
+class RateLimited(RetryLater, InputError):
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+
+
+class ServiceError(MattingError):
+    pass
+
+
+class InternalError(ServiceError):
+    pass
+
+
+class Overloaded(RetryLater, ServiceError):
+    status = 503
+    code = "overloaded"
+    title = "Service is busy"
+
+
+class NotReady(RetryLater, ServiceError):
+    status = 503
+    code = "not_ready"
+    title = "Service is starting"
+
+
+class DeadlineExceeded(ServiceError):
+    status = 504
+    code = "timeout"
+    title = "Deadline passed"
+
+
+class SetupError(MattingError):
+    pass
+
+
+class SettingsError(SetupError):
+    pass
+
+
+class CheckpointError(SetupError):
+    pass
+
+
+class EngineError(SetupError):
+    pass

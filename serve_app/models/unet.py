@@ -1,0 +1,202 @@
+"""The matting network: a coarse view of the whole image beside a fine view of its pixels.
+
+The *context* branch looks at the whole image at a few hundred pixels, where deciding what the
+subject is costs little, and always sees subjects at a similar scale however large the input. The
+*detail* branch works on pixel-unshuffled blocks of the full input (Shi et al., CVPR 2016) and only
+has to place the edge. Both follow the U-Net shape (Ronneberger et al., MICCAI 2015): strided
+encoder, skip connections, light decoder.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STRIDE = 32
+"""Height and width of an input must be multiples of this many pixels."""
+
+_BLOCK = 4  # pixels per side of a pixel-unshuffled block: the detail branch's resolution
+_ALPHA_STRETCH = 1.04  # lets a sigmoid reach exactly 0 and 1, so solid areas are truly solid
+
+# Channel statistics of ImageNet, the usual ones for photographs (RGB, range 0-255).
+_RGB_MEAN = (123.675, 116.28, 103.53)
+_RGB_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """Everything needed to build the network; stored in each checkpoint."""
+
+    in_channels: int = 4
+    out_channels: int = 1
+    context_side: int = 256  # px; the context branch halves its view until it is at most this
+    context_widths: tuple[int, ...] = (32, 64, 128, 192, 256)  # channels at strides 2, 4, 8, 16, 32
+    context_blocks: int = 2
+    decoder_width: int = 64
+    detail_width: int = 32
+
+    def __post_init__(self) -> None:
+        if self.in_channels != 4 or self.out_channels != 1:
+            raise ValueError(
+                "UNetMatting reads RGB and a trimap (in_channels=4) and gives one alpha "
+                f"(out_channels=1), not in_channels={self.in_channels} and "
+                f"out_channels={self.out_channels}"
+            )
+        if len(self.context_widths) < 3:
+            raise ValueError(
+                "context_widths needs three or more values, one for each stride from 2 up, "
+                f"not {list(self.context_widths)}"
+            )
+
+
+class UNetMatting(nn.Module):
+    """RGB and trimap in, alpha out; bytes at both ends.
+
+    `forward` is the whole serving contract: it owns its normalisation, so nothing outside needs
+    to know it. Training uses `logits`, which is differentiable.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, in_channels: int = 4, out_channels: int = 1, **options: object) -> None:
+        super().__init__()
+        config = UNetConfig(in_channels, out_channels, **options)  # type: ignore[arg-type]
+        self.config = config
+        self.register_buffer("mean", torch.tensor([*_RGB_MEAN, 127.5]).view(1, 4, 1, 1))
+        self.register_buffer("std", torch.tensor([*_RGB_STD, 127.5]).view(1, 4, 1, 1))
+        self.context = ContextBranch(config)
+        self.detail = DetailBranch(config)
+
+    def forward(self, rgb: Tensor, trimap: Tensor) -> Tensor:
+        """Predict the alpha of a batch.
+
+        Args:
+            rgb: uint8 [N, H, W, 3], sRGB 0-255; H and W multiples of `STRIDE`.
+            trimap: uint8 [N, H, W]; 0 background, 255 foreground, 128 unknown.
+
+        Returns:
+            uint8 [N, H, W], 0-255.
+        """
+        fine, _ = self.logits(rgb, trimap)
+        alpha = stretched_sigmoid(fine.float()).clamp(0, 1)
+        return (alpha * 255).round().to(torch.uint8).squeeze(1)
+
+    def logits(self, rgb: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the logits of the alpha, full size [N, 1, H, W], and of the context branch.
+
+        The second is [N, 1, h, w] at a quarter of the context view, for supervision.
+        """
+        image = torch.cat([rgb, trimap.unsqueeze(3)], 3).permute(0, 3, 1, 2)
+        image = (image.to(self.mean.dtype) - self.mean) / self.std
+        features, coarse = self.context(image)
+        return self.detail(image, features, coarse), coarse
+
+
+class ContextBranch(nn.Module):
+    """A U-Net over a small view of the whole image: what and where is the subject?"""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        widths, width = config.context_widths, config.decoder_width
+        self.side = config.context_side
+        self.stem = conv_norm_relu(config.in_channels, widths[0], stride=2)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                ResidualBlock(before, after, stride=2),
+                *(ResidualBlock(after, after) for _ in range(config.context_blocks - 1)),
+            )
+            for before, after in pairwise(widths)
+        )
+        self.scene = nn.Conv2d(widths[-1], width, 1)  # the image as one vector
+        self.laterals = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths[1:])
+        self.merges = nn.ModuleList(conv_norm_relu(width, width) for _ in widths[2:])
+        self.features = conv_norm_relu(width, config.detail_width)
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, 4, H, W] -> features [N, detail_width, h, w] and logits [N, 1, h, w]."""
+        view = shrink_to(image, self.side)
+        x = self.stem(view)
+        levels = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        x = self.laterals[-1](x) + self.scene(x.mean((2, 3), keepdim=True))
+        finer = zip(self.laterals[-2::-1], levels[-2::-1], self.merges, strict=True)
+        for lateral, level, merge in finer:
+            x = merge(resize(x, level) + lateral(level))
+        return self.features(x), self.head(x)
+
+
+class DetailBranch(nn.Module):
+    """Places the edge: every pixel of the input, as blocks, guided by the context."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        width = config.detail_width
+        middle, deep = width * 3 // 2, width * 2
+        self.stem = conv_norm_relu(config.in_channels * _BLOCK**2, width)
+        self.fuse = conv_norm_relu(width * 2, middle)
+        self.down = nn.Sequential(conv_norm_relu(middle, deep, stride=2), ResidualBlock(deep, deep))
+        self.up = nn.Conv2d(deep, middle, 1)
+        self.merge = conv_norm_relu(middle, width)
+        self.head = nn.Conv2d(width, _BLOCK**2, 3, padding=1)
+
+    def forward(self, image: Tensor, features: Tensor, coarse: Tensor) -> Tensor:
+        """[N, 4, H, W] and what the context branch gave -> logits [N, 1, H, W]."""
+        blocks = self.stem(F.pixel_unshuffle(image, _BLOCK))  # [N, width, H/4, W/4]
+        x = self.fuse(torch.cat([blocks, resize(features, blocks)], 1))
+        x = self.merge(x + resize(self.up(self.down(x)), x))
+        correction = F.pixel_shuffle(self.head(x), _BLOCK)  # [N, 1, H, W]
+        return correction + resize(coarse, image)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al., CVPR 2016)."""
+
+    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = conv_norm_relu(before, after, stride)
+        self.second = nn.Sequential(
+            nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.second(self.first(x)) + self.shortcut(x))
+
+
+def conv_norm_relu(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+def resize(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear to the height and width of `like`."""
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def shrink_to(image: Tensor, side: int) -> Tensor:
+    """Average blocks of 2, 4, 8... pixels until the longest side is at most `side`.
+
+    Powers of two divide every legal input evenly, so the view never shifts against the image.
+    """
+    factor = 1
+    while max(image.shape[-2:]) > side * factor:
+        factor *= 2
+    return image if factor == 1 else F.avg_pool2d(image, factor)
+
+
+def stretched_sigmoid(logits: Tensor) -> Tensor:
+    """A sigmoid stretched to [-0.02, 1.02]; clamp it to get alpha. Losses use it unclamped."""
+    return torch.sigmoid(logits) * _ALPHA_STRETCH - (_ALPHA_STRETCH - 1) / 2
