@@ -1,0 +1,112 @@
+"""What goes behind the subject: a colour, a picture, or the photo's own background blurred."""
+
+import re
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+from PIL import ImageColor
+
+from serve_app.errors import InvalidOption
+from serve_app.types import Array, Size
+
+Color: TypeAlias = tuple[int, int, int, int]  # sRGB and straight alpha, each 0-255
+
+TRANSPARENT: Color = (0, 0, 0, 0)
+
+_HEX = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})")
+
+
+def parse_color(text: str) -> Color:
+    """Parse `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa`, a CSS colour name or `transparent`.
+
+    Raises InvalidOption for anything else.
+    """
+    name = text.strip().lower()
+    if name == "transparent":
+        return TRANSPARENT
+    if not _HEX.fullmatch(name) and name not in ImageColor.colormap:
+        raise InvalidOption(
+            f"colour {text[:40]!r} is not known: write #rgb, #rrggbb, #rrggbbaa or a CSS name"
+        )
+    red, green, blue, *rest = ImageColor.getrgb(name)
+    return red, green, blue, rest[0] if rest else 255
+
+
+def composite(
+    foreground: Array, alpha: Array, background: Color | Array | Literal["blur"]
+) -> Array:
+    """Put `background` behind the subject: uint8 `[H, W, 3]`, or `[H, W, 4]` if it lets light in.
+
+    `foreground` is `[H, W, 3]` sRGB, `alpha` `[H, W]` straight. A background image `[h, w, 3]` of
+    any size is made to cover, centred. `"blur"` takes the background from `foreground`'s own
+    pixels where alpha is 0. A colour with alpha below 255 gives `[H, W, 4]`, straight alpha.
+    Values are rounded to the nearest.
+    """
+    if isinstance(background, tuple):
+        if background[3] < 255:
+            return _over_translucent(foreground, alpha, background)
+        behind = np.empty_like(foreground)
+        behind[:] = background[:3]
+    elif isinstance(background, str):
+        behind = blurred_background(foreground, alpha)
+    else:
+        behind = cover(background, alpha.shape)
+    return _blend(foreground, alpha, behind)
+
+
+def cover(image: Array, size: Size) -> Array:
+    """Scale `image` `[h, w, 3]` to cover `size` and cut what hangs over, centred."""
+    height, width = size
+    factor = max(height / image.shape[0], width / image.shape[1])
+    # The part of the image that will be seen is cut first, so that no larger one is made.
+    rows = min(image.shape[0], max(1, round(height / factor)))
+    columns = min(image.shape[1], max(1, round(width / factor)))
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    part = image[top : top + rows, left : left + columns]
+    kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(part, (width, height), interpolation=kind), np.uint8)
+
+
+def blurred_background(image: Array, alpha: Array) -> Array:
+    """Blur the background of `image` `[H, W, 3]` strongly, with nothing of the subject in it.
+
+    Each pixel is the mean of the background pixels around it (normalised convolution, Knutsson &
+    Westin 1993), worked out small, since nothing fine is left in it.
+    """
+    height, width = alpha.shape
+    factor = min(1.0, 256 / max(height, width))
+    small = (max(1, round(width * factor)), max(1, round(height * factor)))
+    colour = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    # The edge's own pixels hold the subject's colour, so the subject is widened before it goes.
+    subject = cv2.dilate(cv2.resize(alpha, small, interpolation=cv2.INTER_AREA), np.ones((5, 5)))
+    weight = (subject == 0).astype(np.float32)
+    sigma = max(small) / 40
+    near = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+    far = cv2.GaussianBlur(weight, (0, 0), 8 * sigma)[..., None]
+    seen = colour * weight[..., None]
+    wide = cv2.GaussianBlur(seen, (0, 0), 8 * sigma) / np.maximum(far, 1e-6)
+    mean = (cv2.GaussianBlur(seen, (0, 0), sigma) + 1e-2 * wide) / (near + 1e-2)
+    full = cv2.resize(mean, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(np.rint(full), 0, 255).astype(np.uint8)
+
+
+def _blend(foreground: Array, alpha: Array, behind: Array) -> Array:
+    a = alpha.astype(np.uint16)[..., None]
+    mixed = a * foreground + (255 - a) * behind
+    return np.asarray((mixed.astype(np.uint32) + 127) // 255, np.uint8)
+
+
+def _over_translucent(foreground: Array, alpha: Array, background: Color) -> Array:
+    """Porter & Duff's `over`, straight in and straight out: uint8 `[H, W, 4]`."""
+    out = np.empty((*alpha.shape, 4), np.uint8)
+    if background[3] == 0:
+        out[..., :3], out[..., 3] = foreground, alpha
+        return out
+    a = alpha.astype(np.float32)[..., None] / 255
+    behind = (1 - a) * np.float32(background[3] / 255)
+    total = a + behind
+    colour = (a * foreground + behind * np.array(background[:3], np.float32)) / total
+    out[..., :3] = np.rint(colour)
+    out[..., 3:] = np.rint(total * 255)
+    return out
