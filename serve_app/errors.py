@@ -17,6 +17,7 @@
     │   ├── InternalError           500 internal_error
     │   ├── Overloaded              503 overloaded
     │   ├── NotReady                503 not_ready
+    │   ├── EngineOutOfMemory       503 out_of_memory
     │   └── DeadlineExceeded        504 timeout
     └── SetupError                  found at start or on the command line; never sent to a client
         ├── SettingsError           a settings file, key or environment variable
@@ -147,6 +148,12 @@ class NotReady(RetryLater, ServiceError):
     status = 503
     code = "not_ready"
     title = "Service is starting"
+
+
+class EngineOutOfMemory(ServiceError):
+    status = 503
+    code = "out_of_memory"
+    title = "Image does not fit into memory"
 
 
 class DeadlineExceeded(ServiceError):

@@ -1,13 +1,17 @@
 """One tree of settings, read once at start and passed down; nothing below reads the environment.
 
-The same tree stands as `args` in `serve_config.yaml`. Unknown keys are refused.
+The same tree stands as `args` in `serve_config.yaml`. Unknown keys are refused. Two variables of
+the environment win over the file, so that one file serves several machines: `CVUNET_MODEL_PATH`
+(`model.model_path`) and, for the command line only, `CVUNET_SETTINGS` (a YAML file of settings).
 """
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serve_app.errors import SettingsError
@@ -17,15 +21,125 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # "model_" is pydantic's own prefix; model_path is the name users know.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Limits(Section):
-    """What an upload may be; judged from its header before anything is decoded."""
+    """What a request may be; judged from a file's header before anything is decoded."""
 
-    max_bytes: int = Field(25_000_000, ge=1, description="largest body of a request, bytes")
+    max_bytes: int = Field(25_000_000, ge=1, description="largest file, bytes")
     max_pixels: int = Field(50_000_000, ge=1, description="largest height x width")
     max_edge: int = Field(16_384, ge=1, description="longest side, px")
     max_jpeg_scans: int = Field(64, ge=1, description="scans in a progressive JPEG")
-    decode_timeout_s: float = Field(15.0, gt=0, description="time to decode one image, seconds")
-    request_timeout_s: float = Field(60.0, gt=0, description="time for one request, seconds")
+    decode_timeout_s: float = Field(15.0, gt=0, description="time to decode one image, s")
+    request_timeout_s: float = Field(60.0, gt=0, description="time for one request, s")
+    max_inflight: int = Field(
+        64, ge=1, description="requests at work in one ingress replica; more get 503"
+    )
+
+
+class ModelSettings(Section):
+    """Which network runs, and on what."""
+
+    model_path: Path = Field(
+        Path("pretrained/cvunet_matting.safetensors"), description="checkpoint to serve"
+    )
+    engine: Literal["auto", "torch", "fake"] = Field(
+        "auto", description="what runs the network; auto takes the best that is installed"
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")
+    precision: Literal["auto", "fp32", "fp16"] = Field(
+        "auto", description="auto is fp16 on a GPU and fp32 on a CPU"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of the network; 0 is one per core")
+
+
+class BatchSettings(Section):
+    """How requests share one run of the network."""
+
+    max_batch_size: int = Field(8, ge=1, le=256, description="images in one run")
+    bucket_step: int = Field(
+        64, ge=32, multiple_of=32, description="sides are padded up to multiples of this, px"
+    )
+    warmup: list[tuple[int, int]] = Field(
+        [(576, 1024)], description="(height, width) shapes to run before the replica is ready"
+    )
+    stall_timeout_s: float = Field(
+        60.0, gt=0, description="a batch that runs longer makes the replica unhealthy, s"
+    )
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    limits: Limits = Limits()
+    model: ModelSettings = ModelSettings()
+    batching: BatchSettings = BatchSettings()
+    presets_path: Path = Field(Path("configs/presets.yaml"), description="the named option sets")
+
+
+def parse_settings(values: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Validate a tree of plain values.
+
+    Raises:
+        SettingsError: a key is unknown or a value breaks its rule; the message names it.
+    """
+    try:
+        settings = Settings.model_validate(dict(values))
+    except ValidationError as exc:
+        raise SettingsError(_explain(exc)) from exc
+    if path := environ.get("CVUNET_MODEL_PATH"):
+        model = settings.model.model_copy(update={"model_path": Path(path)})
+        settings = settings.model_copy(update={"model": model})
+    return settings
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings from a YAML file: either the bare tree, or a Serve config file's `args`.
+
+    Raises:
+        SettingsError: the file cannot be read, or what it says breaks a rule.
+    """
+    if path is None and environ.get("CVUNET_SETTINGS"):
+        path = Path(environ["CVUNET_SETTINGS"])
+    if path is None:
+        return parse_settings({}, environ)
+    try:
+        values = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as exc:
+        raise SettingsError(f"settings file '{path}' cannot be read: {exc}") from exc
+    if isinstance(values, Mapping) and "applications" in values:
+        values = values["applications"][0].get("args", {})
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"settings file '{path}' must hold keys and values, not {values!r}")
+    return parse_settings(values, environ)
+
+
+def resolve_path(path: Path) -> Path:
+    """An absolute path as it is; a relative one from the folder of the installation."""
+    return path if path.is_absolute() else ROOT / path
+
+
+def _explain(exc: ValidationError) -> str:
+    lines = []
+    for problem in exc.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(problem["loc"][:-1])
+            close = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+            lines.append(f"unknown settings key '{key}': {hint}")
+        else:
+            lines.append(f"settings key '{key}' = {problem['input']!r}: {problem['msg']}")
+    return "; ".join(lines)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for part in location:
+        annotation = section.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        section = annotation
+    return list(section.model_fields)

@@ -1,6 +1,6 @@
 """What crosses the borders between stages. Sizes are `(height, width)` in pixels everywhere.
 
-    bytes -> Source -> Prepared -> Prediction -> Result -> bytes
+    Upload -> Source -> Prepared -> Prediction -> Result
 
 Arrays are uint8 and C-contiguous; colours are sRGB, alpha is straight (not premultiplied).
 """
@@ -29,6 +29,15 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """The files of one request, as they came."""
+
+    image: bytes
+    background_image: bytes | None = None
+    trimap: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A decoded file: upright, sRGB, nothing of its metadata left but the resolution."""
 
@@ -54,10 +63,11 @@ class Geometry:
 class Prepared:
     """One image on its way to the network, with what the stages after it need."""
 
-    source: Source
+    source: Source  # at the size of the answer
     rgb: Array  # [h, w, 3], padded
     trimap: Array  # [h, w], padded; UNKNOWN everywhere if none was given
-    known: Array | None  # [H, W], the given trimap at the source's size
+    known: Array | None  # [H, W], the given trimap at the size of the answer
+    background: Array | None  # [any, any, 3], the given background image
     geometry: Geometry
     timings: Mapping[str, float] = field(default_factory=dict)  # ms by stage
 

@@ -1,0 +1,95 @@
+"""PyTorch, on a CPU or an NVIDIA GPU."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from serve_app.engines.base import EngineInfo
+from serve_app.errors import EngineError, EngineOutOfMemory
+from serve_app.models.checkpoint import load_checkpoint
+from serve_app.types import Array
+
+
+class TorchEngine:
+    """Runs `UNetMatting` eagerly, channels last."""
+
+    def __init__(
+        self, model_path: Path, device: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> None:
+        """Load a checkpoint.
+
+        Raises:
+            CheckpointError: the weights cannot be used.
+            EngineError: the device is not there, or cannot do the precision.
+        """
+        self._device = find_device(device)
+        precision = _find_precision(precision, self._device)
+        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        model, checkpoint = load_checkpoint(model_path)
+        model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if precision == "fp16":
+            model = model.half()
+        self._model = model
+        self.info = EngineInfo(
+            checkpoint.name,
+            checkpoint.version,
+            checkpoint.sha256,
+            engine="torch",
+            device=str(self._device),
+            precision=precision,
+        )
+
+    def predict(self, rgb: Array, trimap: Array) -> Array:
+        try:
+            with torch.inference_mode():
+                alpha = self._model(self._to_device(rgb), self._to_device(trimap))
+            result: Array = alpha.cpu().numpy()
+        except torch.OutOfMemoryError as exc:
+            torch.cuda.empty_cache()
+            raise EngineOutOfMemory(_too_big(rgb, self._device)) from exc
+        except RuntimeError as exc:
+            # The CPU allocator has no exception class of its own.
+            if "can't allocate memory" not in str(exc):
+                raise
+            raise EngineOutOfMemory(_too_big(rgb, self._device)) from exc
+        return result
+
+    def _to_device(self, array: Array) -> torch.Tensor:
+        # Arrays from shared memory are read-only, which torch.from_numpy warns about.
+        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
+
+
+def find_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that is there.
+
+    Raises:
+        EngineError: it is not.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineError(
+            f"device: {name} is not there ({torch.cuda.device_count()} CUDA devices are visible to "
+            f"torch {torch.__version__}): set device: auto or cpu, give the replica num_gpus, or "
+            "install the CUDA build of torch"
+        )
+    return device
+
+
+def _find_precision(name: str, device: torch.device) -> str:
+    if name == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if name == "fp16" and device.type == "cpu":
+        raise EngineError(
+            "precision: fp16 needs a GPU (half precision is slower than fp32 on a CPU): set "
+            "precision: auto or fp32"
+        )
+    return name
+
+
+def _too_big(rgb: Array, device: torch.device) -> str:
+    count, height, width = rgb.shape[:3]
+    return f"{count} images of {height}x{width} do not fit into the memory of {device}"
