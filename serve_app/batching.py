@@ -17,7 +17,8 @@ import numpy as np
 
 from serve_app.engines.base import Engine
 from serve_app.errors import EngineOutOfMemory
-from serve_app.types import Array, Prediction, Size
+from serve_app.imaging.geometry import plan
+from serve_app.types import UNKNOWN, Array, Prediction, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,18 @@ def _predict_group(engine: Engine, items: list[BatchItem]) -> list[Prediction | 
             return [exc]
         return [answer for item in items for answer in _predict_group(engine, [item])]
     timings = {"infer": (time.perf_counter() - start) * 1000}
-    return [Prediction(a, len(items), timings) for a in alpha]
+    return [Prediction(a, engine.info.label, len(items), timings) for a in alpha]
 
 
 def with_queue_time(prediction: Prediction, queued_ms: float) -> Prediction:
     return replace(prediction, timings={"queue": queued_ms, **prediction.timings})
+
+
+def warm_up(engine: Engine, shapes: Sequence[Size], bucket_step: int) -> None:
+    """Run the network once per shape, padded to its bucket: first runs allocate and compile."""
+    for shape in shapes:
+        height, width = plan(shape, max(shape), bucket_step).padded
+        engine.predict(
+            np.zeros((1, height, width, 3), np.uint8),
+            np.full((1, height, width), UNKNOWN, np.uint8),
+        )

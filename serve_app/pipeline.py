@@ -137,6 +137,7 @@ def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Resu
         media_type=MEDIA_TYPES[format],
         size=(box.height, box.width),
         foreground=_within(subject, box),
+        model=prediction.model,
         batch_size=prediction.batch_size,
         timings=timings,
     )

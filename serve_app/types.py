@@ -77,6 +77,7 @@ class Prediction:
     """What the network said of one image."""
 
     alpha: Array  # [h, w], still padded
+    model: str  # what predicted it, for the X-Model header
     batch_size: int
     timings: Mapping[str, float] = field(default_factory=dict)  # ms by stage
 
@@ -89,5 +90,6 @@ class Result:
     media_type: str
     size: Size  # of the encoded image
     foreground: Box  # the subject within the encoded image
+    model: str
     batch_size: int
     timings: Mapping[str, float] = field(default_factory=dict)  # ms by stage

@@ -1,0 +1,29 @@
+"""The HTTP application: plain starlette over any `Matting`, so that it runs without Ray too."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from serve_app.api.problems import handle_http_exception, handle_matting_error
+from serve_app.api.request_log import RequestLog
+from serve_app.api.routes import NativeRoutes, Presets
+from serve_app.api.service import Matting
+from serve_app.errors import MattingError
+from serve_app.settings import Settings
+
+
+def build_api(
+    matting: Matting, settings: Settings, presets: Presets, *, behind_proxy: bool = False
+) -> Starlette:
+    """Put the routes, the errors and the log together.
+
+    `behind_proxy` says that Serve's proxy puts the request id on the answer.
+    """
+    return Starlette(
+        routes=NativeRoutes(matting, settings, presets).routes(),
+        exception_handlers={
+            MattingError: handle_matting_error,
+            HTTPException: handle_http_exception,
+        },
+        middleware=[Middleware(RequestLog, answer_id=not behind_proxy)],
+    )

@@ -1,0 +1,68 @@
+"""A request's id, and its one line in the log."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.api.problems import internal_error_response
+
+# A child of Serve's logger, so that its JSON handlers write these lines too.
+logger = logging.getLogger("ray.serve.cvunet")
+
+_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+
+
+class RequestLog:
+    """ASGI middleware: gives each request an id, logs one line, and turns a bug into a 500.
+
+    The line never holds image content, keys or query strings. Serve's proxy puts the id on the
+    answer itself; without it, `answer_id` does so here.
+    """
+
+    def __init__(self, app: ASGIApp, answer_id: bool) -> None:
+        self._app = app
+        self._answer_id = answer_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["log"] = {}
+        status = 0
+        start = time.perf_counter()
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                if self._answer_id:
+                    headers["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        except Exception:
+            logger.exception("request failed", extra={"matting_request_id": request_id})
+            if status:  # too late for another answer
+                raise
+            await internal_error_response(request_id)(scope, receive, send_noting)
+        finally:
+            fields = {
+                "matting_request_id": request_id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "total_ms": round((time.perf_counter() - start) * 1000, 1),
+                **state["log"],
+            }
+            logger.info("request", extra=fields)

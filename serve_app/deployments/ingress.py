@@ -1,0 +1,104 @@
+"""The HTTP stage: admits, orchestrates, retries, times out."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
+
+from serve_app.api.app import build_api
+from serve_app.api.routes import Presets
+from serve_app.engines.base import EngineInfo
+from serve_app.errors import DeadlineExceeded, MattingError, NotReady, Overloaded
+from serve_app.options import Options
+from serve_app.settings import Settings
+from serve_app.types import Result, Upload
+
+logger = logging.getLogger("ray.serve.cvunet")
+
+_PROBE_TIMEOUT_S = 2.0
+_RECENT_S = 5.0  # an answer this fresh proves readiness without a probe that would queue behind it
+
+
+class Ingress:
+    """Chains the stages. Pixels pass from stage to stage by reference and never through here."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        presets: Presets,
+        preprocess: DeploymentHandle[Any],
+        unet: DeploymentHandle[Any],
+        postprocess: DeploymentHandle[Any],
+    ) -> None:
+        self._settings = settings
+        self._presets = presets
+        self._preprocess = preprocess
+        self._unet = unet
+        self._postprocess = postprocess
+        self._inflight = 0
+        self._answered_at = float("-inf")
+        self._info: EngineInfo | None = None
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return build_api(self, self._settings, self._presets, behind_proxy=True)
+
+    async def matte(self, upload: Upload, options: Options) -> Result:
+        limits = self._settings.limits
+        if self._inflight >= limits.max_inflight:
+            raise Overloaded(
+                f"{self._inflight} images are at work, the limit is {limits.max_inflight}: "
+                "try again shortly",
+                retry_after=1,
+            )
+        self._inflight += 1
+        try:
+            async with asyncio.timeout(limits.request_timeout_s):
+                result = await self._matte_with_retry(upload, options)
+        except TimeoutError as exc:
+            raise DeadlineExceeded(
+                f"the image was not done within {limits.request_timeout_s:g} s: try a smaller one, "
+                "or again when the service is less busy"
+            ) from exc
+        finally:
+            self._inflight -= 1
+        self._answered_at = time.monotonic()
+        return result
+
+    async def describe(self) -> EngineInfo:
+        if self._info is not None and time.monotonic() - self._answered_at < _RECENT_S:
+            return self._info
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                self._info = await self._unet.describe.remote()
+        except (TimeoutError, RayActorError, DeploymentUnavailableError, BackPressureError) as exc:
+            raise NotReady("no matting replica is ready yet: try again", retry_after=2) from exc
+        return self._info
+
+    async def _matte_with_retry(self, upload: Upload, options: Options) -> Result:
+        """Run the stages; what was in flight on a replica that died is run once more."""
+        try:
+            return await self._run_stages(upload, options)
+        except RayActorError:
+            logger.warning("a replica died with work in flight: trying that work once more")
+        try:
+            return await self._run_stages(upload, options)
+        except RayActorError as exc:
+            raise Overloaded("the service is recovering: try again", retry_after=5) from exc
+
+    async def _run_stages(self, upload: Upload, options: Options) -> Result:
+        prepared = self._preprocess.remote(upload, options)
+        prediction = self._unet.remote(prepared)
+        try:
+            result: Result = await self._postprocess.remote(prepared, prediction, options)
+        except RayTaskError as exc:
+            if isinstance(exc.cause, MattingError):
+                raise exc.cause from None
+            raise
+        except BackPressureError as exc:
+            raise Overloaded("every queue is full: try again shortly", retry_after=2) from exc
+        return result

@@ -1,0 +1,22 @@
+"""The CPU stage after the network: alpha to file."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+
+from serve_app.options import Options
+from serve_app.pipeline import finish
+from serve_app.types import Prediction, Prepared, Result
+
+
+class Postprocess:
+    def __init__(self) -> None:
+        cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
+        self._worker = ThreadPoolExecutor(1)
+
+    async def __call__(
+        self, prepared: Prepared, prediction: Prediction, options: Options
+    ) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._worker, finish, prepared, prediction, options)
