@@ -87,8 +87,9 @@ def blurred_background(image: Array, alpha: Array) -> Array:
     seen = colour * weight[..., None]
     wide = cv2.GaussianBlur(seen, (0, 0), 8 * sigma) / np.maximum(far, 1e-6)
     mean = (cv2.GaussianBlur(seen, (0, 0), sigma) + 1e-2 * wide) / (near + 1e-2)
-    full = cv2.resize(mean, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(np.rint(full), 0, 255).astype(np.uint8)
+    # Rounded small: 8 bits of a blur are enough, and the full size then costs a quarter.
+    full = cv2.resize(cv2.convertScaleAbs(mean), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(full, np.uint8)
 
 
 def _blend(foreground: Array, alpha: Array, behind: Array) -> Array:
