@@ -19,7 +19,7 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A file's format and size; the size is as stored, so EXIF orientation may swap its sides."""
+    """A file's format and size; the sides are before EXIF orientation, a TIFF's after it."""
 
     format: Format
     height: int

@@ -1,11 +1,15 @@
 """EXIF orientation (CIPA DC-008, tag 0x0112): 1 is upright, 2-8 are turned or mirrored."""
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
 from serve_app.types import Array
 
 _UPRIGHT = 1
+
+# What is still to be mirrored once 5-8 are transposed: -1 both axes, 0 rows, 1 columns.
+_FLIP = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -18,11 +22,9 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def upright(array: Array, orientation: int) -> Array:
-    """Turn an array `[H, W]` or `[H, W, C]` stored with `orientation` upright; contiguous."""
+    """Turn an array `[H, W]` or `[H, W, C]` stored with `orientation` upright."""
     if orientation >= 5:
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return np.ascontiguousarray(array)
+        array = np.asarray(cv2.transpose(array), np.uint8)
+    if orientation in _FLIP:
+        array = np.asarray(cv2.flip(array, _FLIP[orientation]), np.uint8)
+    return array
