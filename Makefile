@@ -1,0 +1,48 @@
+# `make serve` and `make test` set everything up themselves; running them again is quick.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+DATA   ?= ../shared/data
+
+.PHONY: help install serve test check bench train clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make install   create .venv and install everything, CPU build of torch
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+## make serve     start the service on http://127.0.0.1:8000
+serve: $(READY)
+	$(BIN)/cvunet serve serve_config.yaml
+
+## make test      run every test
+test: $(READY)
+	$(BIN)/python -m pytest
+
+## make check     lint, format and types
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## make bench     what the README's figures come from
+bench: $(READY)
+	$(BIN)/python -m benchmarks.serving
+
+## make train     train a checkpoint; DATA=folder of photos and mattes
+train: $(READY)
+	$(BIN)/python -m training --config configs/train.yaml --data $(DATA) --out runs/$(shell date +%Y%m%d-%H%M%S)
+
+## make clean     remove what the above made
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

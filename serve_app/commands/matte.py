@@ -1,0 +1,119 @@
+"""`cvunet matte IN OUT`: a file, or a folder of them; the service's own pipeline without Ray."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from serve_app.commands.model_arguments import add_model_arguments, read_settings
+from serve_app.engines import open_engine
+from serve_app.errors import InputError, InvalidOption, MattingError
+from serve_app.options import DEFAULT_PRESET, Options, load_presets, resolve_options
+from serve_app.pipeline import Pipeline
+from serve_app.settings import resolve_path
+from serve_app.types import Upload
+
+SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg", "zip": ".zip"}
+_FORMATS = {suffix: name for name, suffix in SUFFIXES.items()} | {".jpeg": "jpeg"}
+_IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "matte",
+        help="cut the subject out of one image or a folder of them",
+        description="Cut the subject out of one image, or of every image in a folder.",
+    )
+    parser.add_argument("input", type=Path, metavar="IN", help="an image, or a folder of images")
+    parser.add_argument("output", type=Path, metavar="OUT", help="a file, or a folder to fill")
+    options = parser.add_argument_group("options", "as in the HTTP API; one given wins over preset")
+    options.add_argument("--preset", help=f"named set of the options below ({DEFAULT_PRESET})")
+    for name, field in Options.model_fields.items():
+        options.add_argument(f"--{name.replace('_', '-')}", dest=name, help=field.description)
+    options.add_argument("--background-image", type=Path, metavar="FILE", help="goes behind")
+    options.add_argument("--trimap", type=Path, metavar="FILE", help="0 back, 255 front, else open")
+    add_model_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Matte what was asked for; of a folder, every image that can be: the rest is named."""
+    settings = read_settings(arguments)
+    options = _read_options(arguments, load_presets(resolve_path(settings.presets_path)))
+    source: Path = arguments.input
+    if source.is_dir() and arguments.trimap:
+        raise InvalidOption("--trimap fits one image: matte the folder's images one by one")
+    pipeline = Pipeline(open_engine(settings.model), settings.limits, settings.batching.bucket_step)
+    if source.is_dir():
+        return _matte_folder(pipeline, arguments, options)
+    target: Path = arguments.output
+    if target.is_dir():
+        target = target / (source.stem + SUFFIXES[_format(options)])
+    _matte_file(pipeline, source, target, arguments, options)
+    return 0
+
+
+def _read_options(arguments: argparse.Namespace, presets: dict[str, dict[str, Any]]) -> Options:
+    given = {name: getattr(arguments, name) for name in ("preset", *Options.model_fields)}
+    by_suffix = _FORMATS.get(arguments.output.suffix.lower())
+    if by_suffix and not arguments.input.is_dir():
+        given["format"] = given["format"] or by_suffix
+    has_image = arguments.background_image is not None
+    return resolve_options(given, presets, has_background_image=has_image)
+
+
+def _matte_folder(pipeline: Pipeline, arguments: argparse.Namespace, options: Options) -> int:
+    pairs = list(_pairs(arguments.input, arguments.output, SUFFIXES[_format(options)]))
+    if not pairs:
+        raise InputError(
+            f"no images in '{arguments.input}': looked for {' '.join(sorted(_IMAGES))}"
+        )
+    failed = 0
+    with tqdm(pairs, unit="image", disable=None) as progress:
+        for source, target in progress:
+            try:
+                _matte_file(pipeline, source, target, arguments, options)
+            except (MattingError, OSError) as exc:
+                failed += 1
+                detail = exc.detail if isinstance(exc, MattingError) else exc.strerror
+                progress.write(f"{source}: {detail}", file=sys.stderr)
+    print(f"{len(pairs) - failed} done, {failed} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _matte_file(
+    pipeline: Pipeline, source: Path, target: Path, arguments: argparse.Namespace, options: Options
+) -> None:
+    upload = Upload(
+        source.read_bytes(),
+        arguments.background_image and arguments.background_image.read_bytes(),
+        arguments.trimap and arguments.trimap.read_bytes(),
+    )
+    result = pipeline.run(upload, options)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside and moved into place: whoever looks sees a whole file or none.
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(result.body)
+    part.replace(target)
+
+
+def _pairs(folder: Path, out: Path, suffix: str) -> Iterator[tuple[Path, Path]]:
+    """Each image of the tree and its place in the other; `a.jpg` and `a.png` don't collide."""
+    taken: set[Path] = set()
+    for source in sorted(folder.rglob("*")):
+        if source.suffix.lower() not in _IMAGES or not source.is_file():
+            continue
+        wanted = out / source.relative_to(folder).with_suffix(suffix)
+        target, number = wanted, 2
+        while target in taken:
+            target = wanted.with_stem(f"{wanted.stem}-{number}")
+            number += 1
+        taken.add(target)
+        yield source, target
+
+
+def _format(options: Options) -> str:
+    return "png" if options.format == "auto" else options.format
