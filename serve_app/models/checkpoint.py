@@ -7,7 +7,6 @@ carries no metadata, so it has to fit the default configuration.
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,19 +121,20 @@ def _load_safetensors(path: Path) -> tuple[UNetMatting, CheckpointInfo]:
 def _load_state_dict(path: Path) -> tuple[UNetMatting, CheckpointInfo]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as exc:
-        raise CheckpointError(
-            f"checkpoint '{path}' is not a plain state dict of tensors "
-            f"({str(exc).splitlines()[0]}): save it with torch.save(model.state_dict(), path)"
-        ) from exc
+    except Exception as exc:  # broken bytes make the unpickler raise nearly anything
+        raise _not_a_state_dict(path) from exc
     if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
-        raise CheckpointError(
-            f"checkpoint '{path}' is not a plain state dict of tensors: save it with "
-            "torch.save(model.state_dict(), path)"
-        )
+        raise _not_a_state_dict(path)
     model = UNetMatting()
     _fill(model, tensors, path)
     return model, CheckpointInfo(path.stem, "unknown", digest(tensors), asdict(model.config))
+
+
+def _not_a_state_dict(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint '{path}' is not a plain state dict of tensors: save it with "
+        "torch.save(model.state_dict(), path)"
+    )
 
 
 def _fill(model: UNetMatting, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -1,0 +1,172 @@
+"""The whole way in one process. The fake engine answers with the red channel, so every pixel of
+an answer can be told from the picture that went in.
+"""
+
+import io
+import zipfile
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serve_app.engines.fake import FakeEngine
+from serve_app.errors import InvalidImage
+from serve_app.options import load_presets, resolve_options
+from serve_app.pipeline import Pipeline
+from serve_app.settings import Limits, Settings, resolve_path
+from serve_app.types import Box, Result, Upload
+from tests.conftest import encoded, picture
+
+PRESETS = load_presets(resolve_path(Settings().presets_path))
+# Nothing but the network's own alpha.
+PLAIN = {"alpha_threshold": 0, "erode": 0, "feather": 0, "refine": "none", "decontaminate": False}
+
+
+def run(upload: bytes | Upload, **given: object) -> Result:
+    if isinstance(upload, bytes):
+        upload = Upload(upload)
+    has_image = upload.background_image is not None
+    options = resolve_options(PLAIN | given, PRESETS, has_background_image=has_image)
+    return Pipeline(FakeEngine(), Limits(), 64).run(upload, options)
+
+
+def pixels(result: Result) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(result.body)))
+
+
+def test_the_alpha_comes_back_on_the_very_same_pixels() -> None:
+    image = picture(90, 160)
+    rgba = pixels(run(encoded(image)))
+    assert np.array_equal(rgba[..., 3], image[..., 0])
+    seen = rgba[..., 3] > 0
+    assert np.array_equal(rgba[seen][:, :3], image[seen])
+    assert not rgba[~seen].any()
+
+
+@pytest.mark.parametrize("output", ["alpha", "cutout", "trimap"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (65, 64), (200, 1500)])
+def test_every_size_comes_back_whole(output: str, size: tuple[int, int]) -> None:
+    result = run(encoded(picture(*size)), output=output, max_side=128)
+    assert result.size == size
+    assert pixels(result).shape[:2] == size
+
+
+def test_large_images_come_back_at_full_resolution() -> None:
+    image = picture(900, 1600)
+    result = run(encoded(image), max_side=256, output="alpha", refine="guided")
+    alpha = pixels(result).astype(int)
+    wrong = np.abs(alpha - image[..., 0]) > 32
+    assert result.size == (900, 1600)
+    assert wrong.mean() < 0.01  # only along the disc's edge
+
+
+@pytest.mark.parametrize(("size", "expected"), [("network", (72, 128)), ("0.0036mp", (45, 80))])
+def test_the_answer_can_be_smaller(size: str, expected: tuple[int, int]) -> None:
+    result = run(encoded(picture(90, 160)), size=size, max_side=128)
+    assert result.size == expected == pixels(result).shape[:2]
+
+
+def test_the_foreground_box_is_within_the_answer() -> None:
+    result = run(encoded(picture(90, 160)), crop=True, margin="5px")
+    assert result.foreground == Box(5, 5, 59, 59)
+    assert result.size == (69, 69)
+    alpha = pixels(result)[..., 3]
+    assert alpha[5:-5, 5:-5].any(axis=0).all()
+    assert not alpha[:5].any()
+
+
+def test_no_subject_is_an_empty_answer() -> None:
+    green = np.zeros((40, 60, 3), np.uint8)
+    green[..., 1] = 255
+    result = run(encoded(green), crop=True, decontaminate=True)
+    assert result.foreground.width == 0
+    assert result.size == (40, 60)
+    assert not pixels(result).any()
+
+
+def test_threshold_then_erode_then_feather() -> None:
+    image = np.zeros((60, 60, 3), np.uint8)
+    image[20:40, 20:40, 0] = 255
+    image[5:10, 5:10, 0] = 20
+    alpha = pixels(run(encoded(image), output="alpha", alpha_threshold=30))
+    assert not alpha[:15, :15].any()
+    eroded = pixels(run(encoded(image), output="alpha", alpha_threshold=30, erode=2))
+    assert (eroded > 0).sum() == 16 * 16
+    soft = pixels(run(encoded(image), output="alpha", alpha_threshold=30, erode=2, feather=3))
+    assert 0 < soft[30, 20] < 128  # outside the shrunk edge, inside the feather
+
+
+@pytest.mark.parametrize(
+    ("given", "mode", "kind"),
+    [
+        ({}, "RGBA", "PNG"),
+        ({"format": "webp"}, "RGBA", "WEBP"),
+        ({"format": "jpeg"}, "RGB", "JPEG"),
+        ({"output": "alpha"}, "L", "PNG"),
+        ({"output": "alpha", "format": "jpeg"}, "L", "JPEG"),
+        ({"output": "trimap"}, "L", "PNG"),
+        ({"background": "white"}, "RGB", "PNG"),
+        ({"background": "blur", "format": "jpeg"}, "RGB", "JPEG"),
+        ({"background": "#ff000080"}, "RGBA", "PNG"),
+        ({"background": "#ff000080", "format": "jpeg"}, "RGB", "JPEG"),
+    ],
+)
+def test_modes_and_formats(given: dict[str, str], mode: str, kind: str) -> None:
+    result = run(encoded(picture()), **given)
+    image = Image.open(io.BytesIO(result.body))
+    assert (image.mode, image.format) == (mode, kind)
+    assert result.media_type == f"image/{kind.lower()}"
+
+
+def test_zip_holds_colour_and_alpha_of_one_size() -> None:
+    result = run(encoded(picture()), format="zip")
+    with zipfile.ZipFile(io.BytesIO(result.body)) as archive:
+        images = {n: Image.open(io.BytesIO(archive.read(n))) for n in archive.namelist()}
+    assert {n: (i.mode, i.size) for n, i in images.items()} == {
+        "color.jpg": ("RGB", (160, 90)),
+        "alpha.png": ("L", (160, 90)),
+    }
+
+
+def test_a_jpeg_cutout_stands_on_white() -> None:
+    corner = pixels(run(encoded(picture()), format="jpeg"))[0, 0]
+    assert (corner > 250).all()
+
+
+def test_a_background_image_covers() -> None:
+    behind = np.full((10, 10, 3), (1, 2, 3), np.uint8)
+    rgb = pixels(run(Upload(encoded(picture()), background_image=encoded(behind))))
+    assert rgb.shape == (90, 160, 3)
+    assert rgb[0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_trimaps_known_pixels_come_back_as_given() -> None:
+    trimap = np.full((90, 160), 128, np.uint8)
+    trimap[:10], trimap[-10:] = 255, 0
+    upload = Upload(encoded(picture()), trimap=encoded(trimap))
+    alpha = pixels(run(upload, output="alpha", erode=5, feather=5))
+    assert (alpha[:10] == 255).all()
+    assert (alpha[-10:] == 0).all()
+
+
+def test_a_trimap_of_another_size_is_refused() -> None:
+    with pytest.raises(InvalidImage, match="trimap is 4x4 px and the image 160x90"):
+        run(Upload(encoded(picture()), trimap=encoded(np.zeros((4, 4), np.uint8))))
+
+
+def test_the_files_own_alpha_stays() -> None:
+    rgba = np.dstack([picture(), np.full((90, 160), 255, np.uint8)])
+    rgba[..., 0] = 255  # the network calls all of it foreground
+    rgba[:, :80, 3] = 0
+    rgba[:, 80:100, 3] = 100
+    alpha = pixels(run(encoded(rgba)))[..., 3]
+    assert not alpha[:, :80].any()
+    assert (alpha[:, 80:100] == 100).all()
+    assert (alpha[:, 100:] == 255).all()
+
+
+def test_dpi_is_kept_and_every_stage_timed(make_photo: Callable[..., bytes]) -> None:
+    result = run(make_photo(format="JPEG", dpi=(300, 300)))
+    assert Image.open(io.BytesIO(result.body)).info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    assert set(result.timings) == {"decode", "infer", "post", "encode"}
