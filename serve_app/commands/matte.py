@@ -27,12 +27,14 @@ def add_parser(commands: Any) -> None:
         help="cut the subject out of one image or a folder of them",
         description="Cut the subject out of one image, or of every image in a folder.",
     )
-    parser.add_argument("input", type=Path, metavar="IN", help="an image, or a folder of images")
-    parser.add_argument("output", type=Path, metavar="OUT", help="a file, or a folder to fill")
+    parser.add_argument("source", type=Path, metavar="IN", help="an image, or a folder of images")
+    parser.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder to fill")
     options = parser.add_argument_group("options", "as in the HTTP API; one given wins over preset")
     options.add_argument("--preset", help=f"named set of the options below ({DEFAULT_PRESET})")
     for name, field in Options.model_fields.items():
-        options.add_argument(f"--{name.replace('_', '-')}", dest=name, help=field.description)
+        options.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, help=_help(field.description)
+        )
     options.add_argument("--background-image", type=Path, metavar="FILE", help="goes behind")
     options.add_argument("--trimap", type=Path, metavar="FILE", help="0 back, 255 front, else open")
     add_model_arguments(parser)
@@ -43,33 +45,37 @@ def run(arguments: argparse.Namespace) -> int:
     """Matte what was asked for; of a folder, every image that can be: the rest is named."""
     settings = read_settings(arguments)
     options = _read_options(arguments, load_presets(resolve_path(settings.presets_path)))
-    source: Path = arguments.input
+    source: Path = arguments.source
     if source.is_dir() and arguments.trimap:
         raise InvalidOption("--trimap fits one image: matte the folder's images one by one")
     pipeline = Pipeline(open_engine(settings.model), settings.limits, settings.batching.bucket_step)
     if source.is_dir():
         return _matte_folder(pipeline, arguments, options)
-    target: Path = arguments.output
+    target: Path = arguments.target
     if target.is_dir():
         target = target / (source.stem + SUFFIXES[_format(options)])
     _matte_file(pipeline, source, target, arguments, options)
     return 0
 
 
+def _help(text: str | None) -> str:
+    return (text or "").replace("%", "%%")  # argparse formats its help texts
+
+
 def _read_options(arguments: argparse.Namespace, presets: dict[str, dict[str, Any]]) -> Options:
     given = {name: getattr(arguments, name) for name in ("preset", *Options.model_fields)}
-    by_suffix = _FORMATS.get(arguments.output.suffix.lower())
-    if by_suffix and not arguments.input.is_dir():
+    by_suffix = _FORMATS.get(arguments.target.suffix.lower())
+    if by_suffix and not arguments.source.is_dir():
         given["format"] = given["format"] or by_suffix
     has_image = arguments.background_image is not None
     return resolve_options(given, presets, has_background_image=has_image)
 
 
 def _matte_folder(pipeline: Pipeline, arguments: argparse.Namespace, options: Options) -> int:
-    pairs = list(_pairs(arguments.input, arguments.output, SUFFIXES[_format(options)]))
+    pairs = list(_pairs(arguments.source, arguments.target, SUFFIXES[_format(options)]))
     if not pairs:
         raise InputError(
-            f"no images in '{arguments.input}': looked for {' '.join(sorted(_IMAGES))}"
+            f"no images in '{arguments.source}': looked for {' '.join(sorted(_IMAGES))}"
         )
     failed = 0
     with tqdm(pairs, unit="image", disable=None) as progress:

@@ -1,0 +1,162 @@
+"""The command line as a user runs it: files, folders, one-line errors, exit statuses."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serve_app.cli import main
+from serve_app.commands.info import setting_rows
+from serve_app.options import Options
+from serve_app.settings import Settings
+from tests.conftest import encoded, picture
+
+
+def cvunet(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "disc.png"
+    path.write_bytes(encoded(picture()))
+    return path
+
+
+def test_one_file(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "cut.png"
+    assert cvunet("matte", photo, out, "--engine", "fake", "--decontaminate", "false") == 0
+    with Image.open(out) as image:
+        alpha = np.asarray(image)[..., 3]
+    assert np.array_equal(alpha, picture()[..., 0])
+    assert [f.name for f in out.parent.iterdir()] == ["cut.png"]
+
+
+def test_the_suffix_of_the_output_chooses_the_format(photo: Path, tmp_path: Path) -> None:
+    for suffix, kind in ((".jpg", "JPEG"), (".webp", "WEBP"), (".png", "PNG")):
+        out = tmp_path / f"cut{suffix}"
+        assert cvunet("matte", photo, out, "--engine", "fake") == 0
+        with Image.open(out) as image:
+            assert image.format == kind
+
+
+def test_a_folder_keeps_its_shape_and_goes_on_past_bad_files(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "a.jpg", "sub/b.png"):
+        (folder / name).write_bytes(photo.read_bytes())
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    (folder / "notes.txt").write_text("not an image")
+    assert cvunet("matte", folder, tmp_path / "out", "--engine", "fake") == 1
+    made = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    assert made == ["a-2.png", "a.png", "sub/b.png"]
+    errors = capsys.readouterr().err
+    assert "broken.jpg" in errors
+    assert "3 done, 1 failed" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.png", "out.png"], "none.png: No such file"),
+        (["{photo}", "out.png", "--erode", "9"], "erode=9: it must be from 0 to 5"),
+        (["{photo}", "out.png", "--preset", "x"], "preset=x"),
+        (["{photo}", "out.png", "--settings", "none.yaml"], "none.yaml"),
+        (["{photo}", "out.png", "--engine", "warp"], "model.engine"),
+        (["{photo}", "out.png", "--engine", "torch", "--model", "no.pth"], "no.pth' is not a file"),
+        (["{folder}", "out"], "no images in"),
+    ],
+)
+def test_errors_are_one_line_and_exit_2(
+    photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    filled = [a.format(photo=photo, folder=tmp_path / "empty") for a in arguments]
+    if "--engine" not in filled:
+        filled += ["--engine", "fake"]
+    assert cvunet("matte", *filled) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("cvunet: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_evaluate_scores_a_perfect_and_a_poor_matte(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, alphas = tmp_path / "images", tmp_path / "alphas"
+    for folder in (images, alphas):
+        folder.mkdir()
+    for name in ("good", "poor"):
+        (images / f"{name}.png").write_bytes(encoded(picture()))
+    (alphas / "good.png").write_bytes(encoded(picture()[..., 0]))
+    (alphas / "poor.png").write_bytes(encoded(np.zeros((90, 160), np.uint8)))
+    out = tmp_path / "scores.json"
+    arguments = ["--images", images, "--alphas", alphas, "--json", out, "--engine", "fake"]
+    assert cvunet("evaluate", *arguments) == 0
+    report = json.loads(out.read_text())
+    assert report["images"]["good"]["iou"] == 1
+    assert report["images"]["good"]["sad"] == 0
+    assert report["images"]["poor"]["iou"] == 0
+    assert report["mean"]["iou"] == 0.5
+    assert "mean of 2" in capsys.readouterr().out
+
+
+def test_evaluate_names_what_it_cannot_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, alphas = tmp_path / "images", tmp_path / "alphas"
+    for folder in (images, alphas):
+        folder.mkdir()
+        for name in ("right", "wrong"):
+            (folder / f"{name}.png").write_bytes(encoded(picture()[..., 0]))
+    (alphas / "wrong.png").write_bytes(encoded(picture(9, 9)[..., 0]))
+    assert cvunet("evaluate", "--images", images, "--alphas", alphas, "--engine", "fake") == 1
+    assert "wrong: alpha (90, 160) and truth (9, 9)" in capsys.readouterr().err
+
+
+def test_info_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cvunet("info", "--list-settings") == 0
+    printed = capsys.readouterr().out
+    rows = list(setting_rows(Settings()))
+    assert len(rows) > 10
+    for key, _, meaning in rows:
+        assert f"{key} = " in printed
+        assert meaning, f"{key} has no description"
+
+
+def test_info_says_what_would_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cvunet("info", "--engine", "fake") == 0
+    printed = capsys.readouterr().out
+    for word in ("fake", "sha256", "max_pixels 50,000,000"):
+        assert word in printed
+
+
+def test_help_names_every_option_of_the_api() -> None:
+    command = [sys.executable, "-m", "serve_app.cli", "matte", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name in (*Options.model_fields, "preset", "background_image", "trimap"):
+        assert f"--{name.replace('_', '-')}" in done.stdout
+
+
+def test_the_installed_command_answers() -> None:
+    command = Path(sys.executable).with_name("cvunet")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("cvunet-serve ")
+
+
+def test_bytes_on_disk_are_the_pipelines(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alpha.png"
+    assert cvunet("matte", photo, out, "--engine", "fake", "--output", "alpha") == 0
+    assert Image.open(io.BytesIO(out.read_bytes())).mode == "L"
