@@ -6,18 +6,23 @@
     │   ├── MultipleImages          400 multiple_images
     │   ├── InvalidImage            400 invalid_image
     │   ├── InvalidOption           400 invalid_option
+    │   │   └── InvalidRoi          a region of interest that doesn't fit this image
+    │   ├── UrlNotAllowed           400 url_not_allowed
     │   ├── AuthFailed              403 auth_failed
     │   ├── NotFound                404 not_found
     │   ├── UploadTimeout           408 upload_timeout
     │   ├── FileTooLarge            413 file_too_large
     │   ├── ImageTooLarge           413 image_too_large
+    │   │   └── SideTooLong         one side of it, whatever the pixels
     │   ├── UnsupportedFormat       415 unsupported_format
     │   └── RateLimited             429 rate_limited
     ├── ServiceError                the service is at fault or too busy
     │   ├── InternalError           500 internal_error
+    │   ├── DownloadFailed          502 download_failed
     │   ├── Overloaded              503 overloaded
     │   ├── NotReady                503 not_ready
     │   ├── EngineOutOfMemory       503 out_of_memory
+    │   ├── DownloadTimeout         504 download_timeout
     │   └── DeadlineExceeded        504 timeout
     └── SetupError                  found at start or on the command line; never sent to a client
         ├── SettingsError           a settings file, key or environment variable
@@ -80,6 +85,17 @@ class InvalidOption(InputError):
     title = "Invalid option"
 
 
+class InvalidRoi(InvalidOption):
+    def __init__(self, detail: str, empty: bool = False) -> None:
+        super().__init__(detail)
+        self.empty = empty  # no pixel in it; else it leaves the image
+
+
+class UrlNotAllowed(InputError):
+    code = "url_not_allowed"
+    title = "URL not allowed"
+
+
 class AuthFailed(InputError):
     status = 403
     code = "auth_failed"
@@ -110,6 +126,10 @@ class ImageTooLarge(InputError):
     title = "Image has too many pixels"
 
 
+class SideTooLong(ImageTooLarge):
+    pass
+
+
 class UnsupportedFormat(InputError):
     status = 415
     code = "unsupported_format"
@@ -136,6 +156,18 @@ class ServiceError(MattingError):
 
 class InternalError(ServiceError):
     pass
+
+
+class DownloadFailed(ServiceError):
+    status = 502
+    code = "download_failed"
+    title = "Remote image not available"
+
+
+class DownloadTimeout(ServiceError):
+    status = 504
+    code = "download_timeout"
+    title = "Remote image too slow"
 
 
 class Overloaded(RetryLater, ServiceError):

@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from serve_app.errors import InvalidOption, SettingsError
 from serve_app.imaging.background import parse_color
 from serve_app.imaging.crop import parse_margin
+from serve_app.imaging.placement import parse_placement
+from serve_app.imaging.roi import WHOLE, parse_roi
 from serve_app.types import Size
 
 DEFAULT_PRESET = "bulk"
@@ -72,6 +74,28 @@ class Options(BaseModel):
         "0px", description="around a crop: px or % of the subject; 1, 2 or 4 values as in CSS"
     )
 
+    roi: str = Field(
+        WHOLE,
+        description="region of interest, x1 y1 x2 y2 in px or %: all outside of it is background",
+    )
+    scale: str = Field(
+        "original",
+        description="fits the subject into this part of the canvas: original, or 10% to 100%; "
+        "centred unless position is given",
+    )
+    position: str = Field(
+        "original",
+        description="where the subject stands: original, center, or one or two percentages "
+        "(across, down)",
+    )
+    shadow: Literal["none", "drop", "ground"] = Field(
+        "none", description="a shadow under the subject, in cutout and composite"
+    )
+    shadow_opacity: int = Field(50, ge=0, le=100, description="of the shadow, percent")
+    semitransparency: Bool = Field(
+        True, description="keeps translucent areas such as glass; false makes them solid"
+    )
+
     def output_size(self, original: Size, network: Size) -> Size:
         """The size of the answer before cropping; never larger than the original."""
         if self.size == "original":
@@ -99,6 +123,8 @@ def resolve_options(
     if preset not in presets:
         raise InvalidOption(f"preset={preset}: it must be one of {', '.join(presets)}")
     values = {**presets[preset], **own}
+    if values.get("scale", "original") != "original":
+        values.setdefault("position", "center")
     try:
         options = Options.model_validate(values)
     except ValidationError as exc:
@@ -131,6 +157,8 @@ def load_presets(path: Path) -> dict[str, dict[str, Any]]:
 
 def _check_texts(options: Options) -> None:
     parse_margin(options.margin)
+    parse_roi(options.roi)
+    parse_placement(options.scale, options.position)
     if options.background not in ("transparent", "blur"):
         parse_color(options.background)
     if re.fullmatch(r"0+(\.0+)?mp", options.size):

@@ -68,7 +68,9 @@ class Prepared:
     trimap: Array  # [h, w], padded; UNKNOWN everywhere if none was given
     known: Array | None  # [H, W], the given trimap at the size of the answer
     background: Array | None  # [any, any, 3], the given background image
-    geometry: Geometry
+    geometry: Geometry  # of the region that the network sees
+    original: Size  # of the upload, upright
+    region: Box  # what the network saw, at the size of the answer; all else is background
     timings: Mapping[str, float] = field(default_factory=dict)  # ms by stage
 
 
@@ -89,6 +91,7 @@ class Result:
     body: bytes
     media_type: str
     size: Size  # of the encoded image
+    original: Size  # of the upload, upright
     foreground: Box  # the subject within the encoded image
     model: str
     batch_size: int

@@ -72,11 +72,17 @@ def crop(arrays: Sequence[Array], box: Box) -> list[Array]:
     return [np.ascontiguousarray(array[rows, columns]) for array in arrays]
 
 
+def parse_length(text: str) -> Length | None:
+    """Parse a number with `px`, `%` or nothing (pixels) after it; None for anything else."""
+    match = _LENGTH.fullmatch(text)
+    return None if match is None else Length(float(match[1]), match[2] == "%")
+
+
 def _length(part: str, text: str) -> Length:
-    match = _LENGTH.fullmatch(part)
-    if match is None:
+    length = parse_length(part)
+    if length is None:
         raise InvalidOption(
             f"margin {text[:60]!r}: {part[:20]!r} is no length; write numbers with px or %, as in "
             "'10px' or '5% 10%'"
         )
-    return Length(float(match[1]), match[2] == "%")
+    return length

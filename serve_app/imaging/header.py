@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-from serve_app.errors import FileTooLarge, ImageTooLarge, InputError, InvalidImage
+from serve_app.errors import FileTooLarge, ImageTooLarge, InputError, InvalidImage, SideTooLong
 from serve_app.imaging.sniff import Format, sniff
 from serve_app.settings import Limits
 
@@ -57,7 +57,7 @@ def open_image(data: bytes, limits: Limits) -> Image.Image:
 def check_size(width: int, height: int, limits: Limits) -> None:
     """Raise ImageTooLarge if an image of `width` x `height` is over a limit."""
     if max(width, height) > limits.max_edge:
-        raise ImageTooLarge(
+        raise SideTooLong(
             f"{width}x{height} px: a side may have at most {limits.max_edge} px; scale it down"
         )
     if width * height > limits.max_pixels:
