@@ -1,49 +1,145 @@
-"""Bring an alpha up to the image's full resolution, following the image's edges.
+"""Bring an alpha up to the image's full resolution, with the detail that the small size lost.
 
-The fast guided filter (He & Sun, "Fast Guided Filter", 2015) solves a local linear model
-`alpha = a * guide + b` at the small size and applies it, two multiply-adds a pixel, at full size.
+The fast guided filter (He & Sun, "Fast Guided Filter", 2015) fits `alpha = a . colour + b` around
+each pixel of the small image and applies it at full size. Applied to the whole alpha it smooths
+what the network knew; here it gives only the difference between the full image and the small one:
+
+    alpha = cubic(small alpha) + a . (image - small image)
+
+so an alpha that was sharp stays so, and at equal sizes nothing changes. It works tile by tile and
+only where alpha is soft: memory and time follow the length of the edge, not the number of pixels.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from serve_app.types import Array, Size
 
-_RADIUS = 2  # px at the small size: how far one linear model reaches
-_EPSILON = 1e-4  # variance of the guide (0-1) below which an area counts as flat
+_Float: TypeAlias = NDArray[np.float32]
+_Window: TypeAlias = tuple[slice, slice]  # rows, columns
+
+_RADIUS = 1  # px at the small size: how far one linear model reaches
+_EPSILON = 3e-4 * 255**2  # variance of the guide (8-bit) below which it counts as flat
+_TILE = 128  # px at full size
 
 
 def upsample_alpha(
     alpha: Array, image: Array, size: Size, method: Literal["none", "guided"]
 ) -> Array:
-    """Scale `alpha` `[h, w]` up to `size`, uint8 `[H, W]`.
+    """Scale `alpha` `[h, w]` to `size`: uint8 `[H, W]`.
 
-    `image` is uint8 `[H, W, 3]` sRGB of the same `size`. `none` is bicubic; `guided` follows the
-    image's edges where alpha is soft. Areas that are 0 or 255 all around stay exactly so.
+    `image` is uint8 `[H, W, 3]` sRGB, of the same `size`. `none` is bicubic; `guided` adds the
+    image's own detail where alpha is soft. Areas that are 0 or 255 all around stay exactly so. A
+    smaller `size` is averaged down.
     """
     if alpha.shape == size:
         return alpha
-    plain = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_CUBIC)
-    if method == "none":
-        return np.asarray(plain, np.uint8)
-    return _guided(alpha, image, np.asarray(plain, np.uint8))
+    if size[0] <= alpha.shape[0] and size[1] <= alpha.shape[1]:
+        return np.asarray(cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    out = np.asarray(cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    if method == "guided":
+        _add_detail(out, alpha, image)
+    return out
 
 
-def _guided(alpha: Array, image: Array, plain: Array) -> Array:
-    small, full = alpha.shape[::-1], plain.shape[::-1]
-    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    low = cv2.resize(guide, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    target = alpha.astype(np.float32) / 255
-    box = (2 * _RADIUS + 1, 2 * _RADIUS + 1)
-    mean_guide, mean_target = cv2.blur(low, box), cv2.blur(target, box)
-    variance = cv2.blur(low * low, box) - mean_guide * mean_guide
-    covariance = cv2.blur(low * target, box) - mean_guide * mean_target
-    a = covariance / (variance + _EPSILON)
-    b = mean_target - a * mean_guide
-    slope, offset = (cv2.resize(cv2.blur(x, box), full) for x in (a, b))
-    refined = np.clip(np.rint(slope * guide + offset * 255), 0, 255).astype(np.uint8)
+def _add_detail(out: Array, alpha: Array, image: Array) -> None:
+    guide = np.asarray(cv2.resize(image, alpha.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     soft = ((alpha > 0) & (alpha < 255)).view(np.uint8)
-    band = cv2.resize(cv2.dilate(soft, np.ones((3, 3))), full, interpolation=cv2.INTER_NEAREST)
-    return np.where(band > 0, refined, plain)
+    for full, small in _soft_tiles(soft, out.shape):
+        model = _fit(guide[small].astype(np.float32), alpha[small].astype(np.float32))
+        model *= soft[small][..., None]
+        model = _enlarge(model, full, small, out.shape, alpha.shape)
+        detail = cv2.transform(
+            cv2.multiply(model, cv2.cvtColor(image[full], cv2.COLOR_RGB2RGBA), dtype=cv2.CV_32F),
+            np.ones((1, 4), np.float32),
+        )
+        out[full] = cv2.add(out[full], detail, dtype=cv2.CV_8U)
+
+
+def _soft_tiles(soft: Array, size: Size) -> Iterator[tuple[_Window, _Window]]:
+    """Yield windows of an image of `size` that soft pixels reach, and what each needs of `soft`.
+
+    The first windows never overlap; the second ones do, by what the linear models look around.
+    """
+    rows, columns = (
+        [_sources(start, full, small) for start in range(0, full, _TILE)]
+        for full, small in zip(size, soft.shape, strict=True)
+    )
+    for row in rows:
+        for column in columns:
+            left, top, width, height = cv2.boundingRect(soft[row[1], column[1]])
+            if width:
+                vertical = _reach(row, top, height, size[0], soft.shape[0])
+                horizontal = _reach(column, left, width, size[1], soft.shape[1])
+                yield (vertical[0], horizontal[0]), (vertical[1], horizontal[1])
+
+
+def _sources(start: int, full: int, small: int) -> _Window:
+    """Return a tile along one axis, and the small pixels that it is interpolated from."""
+    stop = min(full, start + _TILE)
+    first, last = ((at + 0.5) * small / full - 0.5 for at in (start, stop - 1))
+    return slice(start, stop), slice(max(0, int(np.floor(first))), min(small, int(last) + 2))
+
+
+def _reach(tile: _Window, start: int, length: int, full: int, small: int) -> _Window:
+    """Shrink a tile along one axis to what `length` soft pixels from `start` on reach."""
+    first = tile[1].start + start
+    last = first + length  # exclusive
+    ends = ((at + 0.5) * full / small - 0.5 for at in (first - 1, last))
+    low, high = (int(np.floor(end)) for end in ends)
+    around = 2 * _RADIUS
+    return (
+        slice(max(tile[0].start, low), min(tile[0].stop, high + 1)),
+        slice(max(0, first - around), min(small, last + around)),
+    )
+
+
+def _fit(guide: _Float, target: _Float) -> _Float:
+    """Fit alpha to the colours around each pixel.
+
+    Returns `[h, w, 4]`: three slopes, and what makes the model 0 at the guide's own colour when
+    multiplied with 255, the fourth channel of an opaque image.
+    """
+    red, green, blue = planes = cv2.split(guide)
+    r, g, b, mean = (_mean(plane) for plane in (*planes, target))
+    rr = _mean(red * red) - r * r + _EPSILON
+    gg = _mean(green * green) - g * g + _EPSILON
+    bb = _mean(blue * blue) - b * b + _EPSILON
+    rg, rb, gb = _mean(red * green) - r * g, _mean(red * blue) - r * b, _mean(green * blue) - g * b
+    rt, gt, bt = (
+        _mean(plane * target) - m * mean for plane, m in zip(planes, (r, g, b), strict=True)
+    )
+    # The inverse of the symmetric 3 x 3 covariance, written out by its cofactors.
+    c00, c01, c02 = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    c11, c12, c22 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    scale = 1 / (rr * c00 + rg * c01 + rb * c02)
+    slopes = [
+        _mean((x * rt + y * gt + z * bt) * scale)
+        for x, y, z in ((c00, c01, c02), (c01, c11, c12), (c02, c12, c22))
+    ]
+    offset = slopes[0] * red + slopes[1] * green + slopes[2] * blue
+    return np.dstack([*slopes, offset * np.float32(-1 / 255)])
+
+
+def _mean(plane: Any) -> Any:
+    side = 2 * _RADIUS + 1
+    return cv2.blur(plane, (side, side))
+
+
+def _enlarge(model: _Float, full: _Window, small: _Window, size: Size, small_size: Size) -> _Float:
+    """Interpolate the `small` window of a model linearly to the `full` window."""
+    matrix = np.zeros((2, 3))
+    for axis in (0, 1):
+        step = small_size[axis] / size[axis]
+        origin = (full[axis].start + 0.5) * step - 0.5 - small[axis].start
+        matrix[1 - axis, 1 - axis], matrix[1 - axis, 2] = step, origin
+    height, width = (window.stop - window.start for window in full)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    enlarged = cv2.warpAffine(
+        model, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(enlarged, np.float32)
