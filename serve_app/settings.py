@@ -1,15 +1,17 @@
 """One tree of settings, read once at start and passed down; nothing below reads the environment.
 
-The same tree stands as `args` in `serve_config.yaml`. Unknown keys are refused. Two variables of
-the environment win over the file, so that one file serves several machines: `CVUNET_MODEL_PATH`
-(`model.model_path`) and, for the command line only, `CVUNET_SETTINGS` (a YAML file of settings).
+The same tree stands as `args` in `serve_config.yaml`. Unknown keys are refused. The environment
+adds what differs between machines or must not stand in a file: `CVUNET_MODEL_PATH` wins over
+`model.model_path`, `CVUNET_API_KEYS` (keys, separated by commas) adds to `access.key_hashes`, and
+`CVUNET_SETTINGS` names the settings file for the command line.
 """
 
 import difflib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,6 +38,13 @@ class Limits(Section):
     request_timeout_s: float = Field(60.0, gt=0, description="time for one request, s")
     max_inflight: int = Field(
         64, ge=1, description="requests at work in one ingress replica; more get 503"
+    )
+    max_batch_files: int = Field(1000, ge=1, description="images in one batch request")
+    batch_concurrency: int = Field(
+        4, ge=1, le=64, description="images of one batch request at work at once"
+    )
+    upload_idle_timeout_s: float = Field(
+        30.0, gt=0, description="a batch upload that brings no byte for so long ends, s"
     )
 
 
@@ -70,12 +79,38 @@ class BatchSettings(Section):
     )
 
 
+class AccessSettings(Section):
+    """Who may ask, and how often."""
+
+    key_hashes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        [], description="SHA-256 of each API key that is let in, hex; none: no key is asked for"
+    )
+    requests_per_minute: int = Field(
+        0,
+        ge=0,
+        description="per key, or per address where no keys are set, in one ingress replica; "
+        "0 is no limit",
+    )
+
+
+class RemoteSettings(Section):
+    """Fetching images from URLs, for the surfaces that take them."""
+
+    enabled: bool = Field(False, description="whether URLs are fetched at all")
+    timeout_s: float = Field(10.0, gt=0, description="for one image, redirects included, s")
+    test_hosts: list[str] = Field(
+        [], description="host:port pairs fetched from without any check; for tests only"
+    )
+
+
 class Settings(Section):
     """Everything that can be set."""
 
     limits: Limits = Limits()
     model: ModelSettings = ModelSettings()
     batching: BatchSettings = BatchSettings()
+    access: AccessSettings = AccessSettings()
+    remote: RemoteSettings = RemoteSettings()
     presets_path: Path = Field(Path("configs/presets.yaml"), description="the named option sets")
 
 
@@ -92,6 +127,11 @@ def parse_settings(values: Mapping[str, Any], environ: Mapping[str, str] = os.en
     if path := environ.get("CVUNET_MODEL_PATH"):
         model = settings.model.model_copy(update={"model_path": Path(path)})
         settings = settings.model_copy(update={"model": model})
+    keys = [key.strip() for key in environ.get("CVUNET_API_KEYS", "").split(",")]
+    if hashes := [hashlib.sha256(key.encode()).hexdigest() for key in keys if key]:
+        known = [*settings.access.key_hashes, *hashes]
+        access = settings.access.model_copy(update={"key_hashes": known})
+        settings = settings.model_copy(update={"access": access})
     return settings
 
 

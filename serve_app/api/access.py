@@ -1,0 +1,84 @@
+"""Who may ask, and how often: API keys and the rate limit, one implementation for every surface."""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from serve_app.errors import AuthFailed, RateLimited
+from serve_app.settings import AccessSettings
+
+UNLIMITED = 2**31 - 1  # what clients are told where there is no limit: fits any integer of theirs
+
+_WINDOW_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left to a caller in the present minute."""
+
+    limit: int
+    remaining: int
+    reset: int  # unix time at which it is whole again
+
+
+class Access:
+    """Checks keys and counts requests of one ingress replica."""
+
+    def __init__(self, settings: AccessSettings, now: Callable[[], float] = time.time) -> None:
+        self._hashes = [bytes.fromhex(text) for text in settings.key_hashes]
+        self._limit = settings.requests_per_minute
+        self._now = now
+        self._window = 0
+        self._counts: dict[bytes, int] = {}
+
+    def admit(self, request: Request) -> Allowance:
+        """Let a request in and count it.
+
+        Raises:
+            AuthFailed: keys are configured, and the request has none of them.
+            RateLimited: its caller has used up this minute.
+        """
+        return self._count(self._caller(request))
+
+    def check_key(self, request: Request) -> None:
+        """Let a request in without counting it. Raises AuthFailed."""
+        self._caller(request)
+
+    def _caller(self, request: Request) -> bytes:
+        if not self._hashes:
+            return request.client.host.encode() if request.client else b""
+        digest = hashlib.sha256(_given_key(request).encode()).digest()
+        # Every hash is compared, in constant time each, so that time tells nothing.
+        if not sum(hmac.compare_digest(digest, known) for known in self._hashes):
+            raise AuthFailed(
+                "the API key is missing or wrong: send one as X-API-Key, or as "
+                "Authorization: Bearer"
+            )
+        return digest
+
+    def _count(self, caller: bytes) -> Allowance:
+        now = int(self._now())
+        window, reset = now // _WINDOW_S, (now // _WINDOW_S + 1) * _WINDOW_S
+        if not self._limit:
+            return Allowance(UNLIMITED, UNLIMITED, reset)
+        if window != self._window:
+            self._window, self._counts = window, {}
+        used = self._counts.get(caller, 0)
+        if used >= self._limit:
+            raise RateLimited(
+                f"{self._limit} requests a minute are the limit: try again in {reset - now} s",
+                retry_after=reset - now,
+            )
+        self._counts[caller] = used + 1
+        return Allowance(self._limit, self._limit - used - 1, reset)
+
+
+def _given_key(request: Request) -> str:
+    if key := request.headers.get("x-api-key"):
+        return key
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,188 @@
+"""Fetching an image from a URL that a stranger gave, without becoming their way into our network.
+
+A name is resolved once, every address it gives must be public, and the connection goes to that
+very address; a resolver that answers otherwise the second time changes nothing. Each redirect is
+a new URL, checked as the first. Proxies of the environment and cookies play no part. Every refusal
+has the same text, so that the answers map nothing.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpcore
+import httpx
+
+from serve_app.api.addresses import is_public
+from serve_app.errors import DownloadFailed, DownloadTimeout, FileTooLarge, UrlNotAllowed
+from serve_app.settings import RemoteSettings
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 3
+_MAX_URL = 2048  # characters
+
+_NAME = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+_UNQUOTED = "%/:;=@!$&'()*+,?~[]"
+
+_REFUSAL = (
+    "the URL is not one that this service fetches: send the file itself, or an http(s) URL of a "
+    "public host where fetching is switched on"
+)
+_FAILURE = "the URL did not answer with a file: see that it opens without a login, or send the file"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A checked URL, in the pieces that a connection is made of."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str  # with its query
+
+    @property
+    def wire(self) -> httpcore.URL:
+        return httpcore.URL(scheme=self.scheme, host=self.host, port=self.port, target=self.path)
+
+    @property
+    def headers(self) -> list[tuple[bytes | str, bytes | str]]:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        # Not compressed: a bound on what is received is then one on what is held.
+        return [("Host", host + port), ("Accept", "image/*"), ("Accept-Encoding", "identity")]
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Ask the system's resolver for all addresses of a name."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+class Remote:
+    """Fetches images where the settings allow it."""
+
+    def __init__(
+        self, settings: RemoteSettings, max_bytes: int, resolve: Resolve = resolve
+    ) -> None:
+        self._settings = settings
+        self._max_bytes = max_bytes
+        self._resolve = resolve
+
+    async def fetch(self, url: str) -> bytes:
+        """Return the body behind `url`.
+
+        Raises:
+            UrlNotAllowed: fetching is off, or the URL or a redirect leads where it must not.
+            DownloadFailed: nothing there, or an answer that isn't 200.
+            DownloadTimeout: over `remote.timeout_s`.
+            FileTooLarge: over the limit for a file.
+        """
+        if not self._settings.enabled:
+            raise UrlNotAllowed(_REFUSAL)
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await self._follow(url)
+        except TimeoutError as exc:
+            raise DownloadTimeout(
+                f"the URL took over {self._settings.timeout_s:g} s: send the file itself"
+            ) from exc
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ssl.SSLError) as exc:
+            raise DownloadFailed(_FAILURE) from exc
+
+    async def _follow(self, url: str) -> bytes:
+        for _ in range(_MAX_REDIRECTS + 1):
+            target = _parse(url)
+            trusted = f"{target.host}:{target.port}" in self._settings.test_hosts
+            if target.port != _PORTS[target.scheme] and not trusted:
+                raise UrlNotAllowed(_REFUSAL)
+            backend = _CheckedBackend(self._resolve, check=not trusted)
+            async with (
+                httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
+                pool.stream("GET", target.wire, headers=target.headers) as response,
+            ):
+                if response.status not in _REDIRECTS:
+                    return await self._body(response)
+                url = urljoin(url, _location(response))
+        raise DownloadFailed(_FAILURE)
+
+    async def _body(self, response: httpcore.Response) -> bytes:
+        if response.status != 200:
+            raise DownloadFailed(_FAILURE)
+        body = bytearray()
+        async for chunk in response.aiter_stream():
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise FileTooLarge(
+                    f"the file behind the URL is over the limit of {self._max_bytes:,} bytes: "
+                    "give a smaller one"
+                )
+        return bytes(body)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context(trust_env=False)
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to the addresses that it has itself resolved and checked, and to no name."""
+
+    def __init__(self, resolve: Resolve, check: bool) -> None:
+        self._resolve = resolve
+        self._check = check
+        self._plain = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the protocol's own parameter
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await self._resolve(host, port)
+        # One private address among public ones is reason enough: no honest host has that.
+        if self._check and not all(is_public(address) for address in addresses):
+            raise UrlNotAllowed(_REFUSAL)
+        for address in addresses:
+            try:
+                return await self._plain.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except httpcore.ConnectError:
+                continue
+        raise httpcore.ConnectError("no address answers")
+
+
+def _parse(url: str) -> _Target:
+    """Take a URL apart, strictly: what two parsers could read in two ways is refused."""
+    if len(url) > _MAX_URL or _AMBIGUOUS.search(url):
+        raise UrlNotAllowed(_REFUSAL)
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError as exc:  # a bad port, bracket or label
+        raise UrlNotAllowed(_REFUSAL) from exc
+    literal = ":" in host
+    if parts.scheme not in _PORTS or "@" in parts.netloc or not (literal or _NAME.fullmatch(host)):
+        raise UrlNotAllowed(_REFUSAL)
+    path = quote(parts.path or "/", safe=_UNQUOTED)
+    query = f"?{quote(parts.query, safe=_UNQUOTED)}" if parts.query else ""
+    return _Target(parts.scheme, host, port, path + query)
+
+
+def _location(response: httpcore.Response) -> str:
+    for name, value in response.headers:
+        if name.lower() == b"location":
+            return value.decode("latin-1")
+    raise DownloadFailed(_FAILURE)
