@@ -5,8 +5,12 @@ import logging
 import time
 from typing import Any
 
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+)
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
@@ -83,11 +87,11 @@ class Ingress:
         """Run the stages; what was in flight on a replica that died is run once more."""
         try:
             return await self._run_stages(upload, options)
-        except RayActorError:
+        except ReplicaLost:
             logger.warning("a replica died with work in flight: trying that work once more")
         try:
             return await self._run_stages(upload, options)
-        except RayActorError as exc:
+        except ReplicaLost as exc:
             raise Overloaded("the service is recovering: try again", retry_after=5) from exc
 
     async def _run_stages(self, upload: Upload, options: Options) -> Result:
@@ -95,10 +99,25 @@ class Ingress:
         prediction = self._unet.remote(prepared)
         try:
             result: Result = await self._postprocess.remote(prepared, prediction, options)
-        except RayTaskError as exc:
-            if isinstance(exc.cause, MattingError):
-                raise exc.cause from None
-            raise
         except BackPressureError as exc:
             raise Overloaded("every queue is full: try again shortly", retry_after=2) from exc
+        except (RayError, RayServeException) as exc:
+            raise _stage_error(exc) from exc
         return result
+
+
+class ReplicaLost(Exception):
+    """A replica died with the work, or a node with what a replica had answered."""
+
+
+def _stage_error(exc: Exception) -> Exception:
+    """Find what a stage failed with: later stages and Serve itself wrap it in their own errors."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        cause = seen.cause if isinstance(seen, RayTaskError) else seen
+        if isinstance(cause, MattingError):
+            return cause
+        if isinstance(cause, RayActorError | ObjectLostError):
+            return ReplicaLost(str(cause))
+        seen = seen.__cause__ or seen.__context__
+    return exc
