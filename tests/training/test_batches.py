@@ -1,0 +1,61 @@
+import torch
+
+from training.batches import Batches, odds
+from training.data import Collection
+from training.settings import Settings
+
+
+def batches(collection: Collection, settings: Settings, **change: float) -> Batches:
+    rng = torch.Generator().manual_seed(2)
+    return Batches(collection, settings.model_copy(update=change), rng)
+
+
+def test_a_batch_holds_what_the_network_takes(collection: Collection, settings: Settings) -> None:
+    batch = batches(collection, settings, composites=0.5).draw((64, 96), 6)
+    assert batch.rgb.shape == (6, 64, 96, 3)
+    assert batch.trimap.shape == (6, 64, 96)
+    assert batch.rgb.dtype == batch.trimap.dtype == torch.uint8
+    assert batch.alpha.shape == batch.trusted.shape == (6, 1, 64, 96)
+    assert 0 <= float(batch.alpha.min()) <= float(batch.alpha.max()) <= 1
+
+
+def test_the_seed_decides(collection: Collection, settings: Settings) -> None:
+    one, two = (batches(collection, settings).draw((64, 64), 4) for _ in range(2))
+    assert torch.equal(one.rgb, two.rgb)
+    assert torch.equal(one.alpha, two.alpha)
+
+
+def test_composites_without_subjects_are_empty(collection: Collection, settings: Settings) -> None:
+    batch = batches(collection, settings, composites=1, empty=1, pairs=0).draw((64, 64), 4)
+    assert float(batch.alpha.max()) == 0
+    assert float(batch.rgb.float().std()) > 5
+
+
+def test_composites_show_their_subject(collection: Collection, settings: Settings) -> None:
+    """The discs are brighter than any background here can be made: the alpha is where they are."""
+    batch = batches(collection, settings, composites=1, empty=0, pairs=0).draw((64, 64), 16)
+    assert all(float(alpha.max()) > 0.9 for alpha in batch.alpha)
+    assert all(float(alpha.min()) < 0.1 for alpha in batch.alpha)
+    assert bool((batch.detailed == 1).all())
+
+
+def test_trimaps_say_what_is_true(collection: Collection, settings: Settings) -> None:
+    batch = batches(collection, settings, trimaps=1, composites=0.5).draw((64, 64), 32)
+    trimap, alpha = batch.trimap, batch.alpha[:, 0]
+    assert set(trimap.unique().tolist()) == {0, 128, 255}
+    assert float(alpha[trimap == 255].min()) > 0.97
+    assert float(alpha[trimap == 0].max()) < 0.03
+    assert bool((batch.trusted[:, 0][trimap != 128] == 2).all())
+
+
+def test_no_trimaps_unless_asked_for(collection: Collection, settings: Settings) -> None:
+    batch = batches(collection, settings, trimaps=0).draw((64, 64), 8)
+    assert bool((batch.trimap == 128).all())
+
+
+def test_odds_follow_shares_and_shun_what_is_small(collection: Collection) -> None:
+    even = odds(collection.photos, (64, 96), {"discs": 8.0}, 1.6)
+    assert even.tolist() == [2.0] * 4
+    assert float(odds(collection.photos, (320, 384), {"discs": 8.0}, 1.6).max()) < 1e-4
+    tall = odds(collection.photos, (96, 32), {"discs": 8.0}, 1.6)
+    assert 0 < float(tall.max()) < 1

@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from serve_app.models.checkpoint import load_checkpoint
+from training.__main__ import main
+from training.batches import Batches
+from training.data import Collection
+from training.loop import (
+    BEST_FILE,
+    LOG_FILE,
+    STATE_FILE,
+    fresh_state,
+    learning_rate,
+    train,
+    train_step,
+)
+from training.settings import Settings
+from training.state import State, follow, load_state, save_state
+from training.validate import load_examples, predict, quick_scores
+
+CPU = torch.device("cpu")
+
+
+def weights(state: State) -> list[torch.Tensor]:
+    return [*state.model.state_dict().values(), *state.ema.state_dict().values()]
+
+
+def steps(state: State, collection: Collection, settings: Settings, count: int) -> State:
+    batches = Batches(collection, settings, state.rng)
+    for _ in range(count):
+        train_step(state, settings, batches.draw((64, 64), 4), 1e-3)
+        state.step += 1
+    return state
+
+
+def test_a_resumed_run_is_the_run_itself(
+    collection: Collection, settings: Settings, tmp_path: Path
+) -> None:
+    whole = steps(fresh_state(settings, CPU), collection, settings, 4)
+    save_state(tmp_path / "x.pt", steps(fresh_state(settings, CPU), collection, settings, 2))
+    resumed = fresh_state(settings.model_copy(update={"seed": 99}), CPU)
+    load_state(tmp_path / "x.pt", resumed)
+    steps(resumed, collection, settings, 2)
+    assert resumed.step == whole.step == 4
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_state_half_written_harms_nothing(
+    collection: Collection, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = fresh_state(settings, CPU)
+    save_state(tmp_path / STATE_FILE, state)
+    whole = (tmp_path / STATE_FILE).read_bytes()
+
+    def killed(_: object, path: Path) -> None:
+        path.write_bytes(b"half of")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(tmp_path / STATE_FILE, state)
+    assert (tmp_path / STATE_FILE).read_bytes() == whole
+
+
+def test_one_batch_can_be_learned(collection: Collection, settings: Settings) -> None:
+    state = fresh_state(settings, CPU)
+    batch = Batches(collection, settings, state.rng).draw((64, 64), 4)
+    losses = [float(train_step(state, settings, batch, 2e-3)["l1"]) for _ in range(20)]
+    assert sum(losses[-3:]) < 0.6 * sum(losses[:3])
+
+
+def test_a_run_leaves_log_state_and_checkpoint(
+    data: Path, collection: Collection, settings: Settings, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    examples = load_examples(data / "val", settings.sources)
+    state = train(settings, collection, examples, out, CPU, "9.9.9")
+    assert state.step == settings.steps
+    last = json.loads((out / LOG_FILE).read_text().splitlines()[-1])
+    assert last["images"] == 4
+    model, info = load_checkpoint(out / BEST_FILE)
+    assert info.version == "9.9.9"
+    assert quick_scores(model, examples)["mad"] == pytest.approx(last["mad"])
+    # Done is done: a second start has nothing left to do.
+    assert train(settings, collection, examples, out, CPU, "9.9.9").step == settings.steps
+
+
+def test_the_rate_rises_then_falls_to_nothing(settings: Settings) -> None:
+    rates = [learning_rate(settings, done / 100) for done in range(101)]
+    assert max(rates) == pytest.approx(settings.learning_rate)
+    assert rates[0] < 0.05 * settings.learning_rate
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+
+
+def test_the_average_follows() -> None:
+    model, ema = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+    follow(ema, model, decay=0.75, step=10**6)
+    assert ema.weight.tolist() == [1.5, 1.5]
+
+
+def test_prediction_has_the_size_of_the_image(data: Path, settings: Settings) -> None:
+    model = fresh_state(settings, CPU).ema
+    example = load_examples(data / "val", settings.sources)[0]
+    assert predict(model, example.image).shape == example.alpha.shape
+
+
+def test_the_command_trains_and_reports(data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        "{steps: 21, threads: 1, sources: {discs: {weight: 1, cutout: 1, soft: true}}, "
+        "stages: [{until: 1, canvases: [{size: [64, 64], batch: 2}]}]}"
+    )
+    out = tmp_path / "run"
+    arguments = ["--config", str(config), "--data", str(data), "--out", str(out)]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    for name in ("curves.png", "contact_sheet.png", "scores.json", "cvunet_matting.safetensors"):
+        assert (out / name).stat().st_size > 0
+    _, info = load_checkpoint(out / "cvunet_matting.safetensors")
+    assert set(info.metrics) == {"iou", "sad", "mse", "mad", "grad", "conn"}
+
+
+def test_a_mistake_in_the_settings_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.yaml").write_text("stepz: 1")
+    arguments = ["--config", str(tmp_path / "train.yaml"), "--data", str(data), "--out", "x"]
+    assert main(arguments) == 2
+    assert "stepz" in capsys.readouterr().err

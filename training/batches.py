@@ -1,0 +1,215 @@
+"""Batches of training pictures: photos as they are, and subjects pasted on other backgrounds."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training import augment
+from training.data import Collection, Photo
+from training.settings import Settings
+from training.trimap import draw_trimaps
+from training.warp import Placement, warp
+
+Size = tuple[int, int]  # (height, width)
+
+_MISFIT = 0.15  # share kept of photos whose shape would leave much of the canvas over
+_CUT = 2  # px; a subject this close to its photo's edge was cut by it
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step is trained on; all [N, ...] on one device."""
+
+    rgb: Tensor  # uint8 [N, H, W, 3]
+    trimap: Tensor  # uint8 [N, H, W]
+    alpha: Tensor  # float32 [N, 1, H, W], 0-1
+    trusted: Tensor  # float32 [N, 1, H, W]: how much a pixel's alpha is worth
+    detailed: Tensor  # float32 [N, 1, 1, 1]: 1 where the alpha is true to the hair, else 0
+
+
+class Batches:
+    """Draws batches of any canvas size from a collection."""
+
+    def __init__(self, collection: Collection, settings: Settings, rng: torch.Generator) -> None:
+        self.collection = collection
+        self.settings = settings
+        self.rng = rng
+        sources = settings.sources
+        self._photo_weights = {name: source.weight for name, source in sources.items()}
+        self._cutout_weights = {name: source.cutout for name, source in sources.items()}
+        self._odds: dict[tuple[int, Size], Tensor] = {}
+
+    def draw(self, size: Size, count: int) -> Batch:
+        """Some photos, some composites, all finished by the same camera."""
+        composites = int(self.settings.composites * count + self._random())
+        stacks, detailed = [], []
+        if composites < count:
+            photos = [self._photo(size) for _ in range(count - composites)]
+            stacks.append(torch.stack([drawn for drawn, _ in photos]))
+            detailed += [soft for _, soft in photos]
+        if composites:
+            stacks.append(self._composites(size, composites))
+            detailed += [True] * composites
+        image, alpha, trusted = torch.cat(stacks).split((3, 1, 1), 1)
+        image = augment.photograph(image, self.rng)
+        trimap, known = draw_trimaps(alpha, trusted, self.settings.trimaps, self.rng)
+        return Batch(
+            rgb=(image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous(),
+            trimap=(trimap * 255).round().to(torch.uint8).squeeze(1),
+            alpha=alpha,
+            trusted=torch.where(known, 2.0, trusted),  # what the user marked counts double
+            detailed=torch.tensor(detailed, device=alpha.device).float().view(-1, 1, 1, 1),
+        )
+
+    def _photo(self, size: Size) -> tuple[Tensor, bool]:
+        """A photo [5, H, W], most of it in view, as the service will see it."""
+        weights = self._photo_weights
+        photo = self._pick(self.collection.photos, size, weights)
+        return self._in_view(photo, size), photo.soft
+
+    def _in_view(self, photo: Photo, size: Size) -> Tensor:
+        fits = size[0] / photo.size[0], size[1] / photo.size[1]
+        whole, filled = min(fits), max(fits)
+        closer = math.exp(0.3 * self._random() ** 2)
+        scale = whole * (filled / whole) ** (1 - self._random() ** 2) * closer
+        # A photo smaller than the canvas stays at its top left: that is how the service pads.
+        target = [
+            self._between(min(0.0, side - length * scale), 0.0) + length * scale / 2
+            for side, length in zip(size, photo.size, strict=True)
+        ]
+        placement = Placement(
+            anchor=(photo.size[1] / 2, photo.size[0] / 2),
+            target=(target[1], target[0]),
+            scale=scale,
+            stretch=math.exp(self._between(-0.15, 0.15)),
+            angle=self._between(-0.2, 0.2) if self._random() < 0.3 else 0.0,
+            flip=self._random() < 0.5,
+        )
+        return warp(photo, placement.matrix(), size, border=True)
+
+    def _composites(self, size: Size, count: int) -> Tensor:
+        """Subjects on other backgrounds, [N, 5, H, W]; their alpha is true by construction."""
+        image = torch.stack([self._background(size) for _ in range(count)])
+        rng = self.rng
+        image = augment.sometimes(0.7, lambda x: augment.light(x, 0.3, rng), image, rng)
+        image = augment.sometimes(
+            0.3, lambda x: augment.blur(x, augment.uniform(0.8, 4.0, x, rng)), image, rng
+        )
+        alpha = torch.zeros_like(image[:, :1])
+        for share in (1 - self.settings.empty, self.settings.pairs):
+            colour, matte = self._subjects(size, count, share)
+            image = augment.shadow(image, matte, 0.4, rng)
+            image = colour * matte + image * (1 - matte)
+            alpha = matte + alpha * (1 - matte)
+        return torch.cat([image, alpha, torch.ones_like(alpha)], 1)
+
+    def _subjects(self, size: Size, count: int, share: float) -> tuple[Tensor, Tensor]:
+        """Colour [N, 3, H, W] and alpha [N, 1, H, W] of subjects; `share` of them are there."""
+        drawn, softness = [], []
+        device = self.collection.cutouts[0].levels[0].device
+        for _ in range(count):
+            if self._random() >= share:
+                drawn.append(torch.zeros(5, *size, device=device))
+                softness.append(0.0)
+                continue
+            photo = self._pick(self.collection.cutouts, size, self._cutout_weights)
+            drawn.append(warp(photo, self._place(photo, size).matrix(), size, border=False))
+            softness.append(0.0 if photo.soft else self._between(0.5, 1.6))
+        colour, matte, _ = torch.stack(drawn).split((3, 1, 1), 1)
+        sigma = torch.tensor(softness, device=device).view(-1, 1, 1, 1)
+        # A mask has a hard edge with some background beyond it: draw it in, and soften it.
+        drawn_in = ((augment.blur(matte, sigma) - 0.5) * 2).clamp(0, 1)
+        matte = torch.where(sigma > 0, drawn_in, matte)
+        rng = self.rng
+        colour = augment.sometimes(0.7, lambda x: augment.light(x, 0.3, rng), colour, rng)
+        return colour, matte
+
+    def _place(self, photo: Photo, size: Size) -> Placement:
+        """Anywhere and of any size, but what its photo's edge has cut stays at the frame."""
+        top, left, bottom, right = photo.box
+        height, width = bottom - top, right - left
+        fit = min(size[0] / height, size[1] / width)
+        scale = fit * math.exp(self._between(math.log(0.4), math.log(1.15)))
+        flip = self._random() < 0.5
+        cut_left, cut_right = left <= _CUT, right >= photo.size[1] - _CUT
+        if cut_left and cut_right:
+            scale = max(scale, size[1] / width)
+        scale = min(scale, self.settings.max_enlargement)
+        over = 0.3 if self._random() < 0.2 else 0.0  # of the subject, beyond the frame
+        h, w = height * scale, width * scale
+        x = self._between(*sorted((-over * w, size[1] - (1 - over) * w)))
+        y = self._between(*sorted((-over * h, size[0] - (1 - over) * h)))
+        if flip:
+            cut_left, cut_right = cut_right, cut_left
+        if cut_left:
+            x = 0.0
+        elif cut_right:
+            x = size[1] - w
+        if bottom >= photo.size[0] - _CUT:
+            y = size[0] - h
+        elif top <= _CUT:
+            y = 0.0
+        cut = cut_left or cut_right or y in (0.0, size[0] - h)
+        return Placement(
+            anchor=((left + right) / 2, (top + bottom) / 2),
+            target=(x + w / 2, y + h / 2),
+            scale=scale,
+            angle=0.0 if cut else self._between(-0.35, 0.35),
+            flip=flip,
+        )
+
+    def _background(self, size: Size) -> Tensor:
+        """[3, H, W]: a place without a subject, a photo blurred past knowing, or a backdrop."""
+        kind = self._random()
+        if kind < 0.65:
+            photo = self._pick(self.collection.backgrounds, size, None)
+            return self._in_view(photo, size)[:3]
+        if kind < 0.8:
+            photo = self._pick(self.collection.photos, size, self._photo_weights)
+            pixels = photo.levels[-1][None, :3].float() / 255
+            return F.interpolate(pixels, size=size, mode="bicubic", align_corners=False)[0].clamp(
+                0, 1
+            )
+        corners = torch.rand(3, 1, 1, generator=self.rng) + 0.15 * torch.randn(
+            3, 2, 2, generator=self.rng
+        )
+        corners = corners.clamp(0, 1).to(self.collection.backgrounds[0].levels[0].device)
+        return F.interpolate(corners[None], size=size, mode="bilinear", align_corners=True)[0]
+
+    def _pick(
+        self, photos: tuple[Photo, ...], size: Size, weights: dict[str, float] | None
+    ) -> Photo:
+        key = id(photos), size
+        if key not in self._odds:
+            self._odds[key] = odds(photos, size, weights, self.settings.max_enlargement)
+        return photos[int(torch.multinomial(self._odds[key], 1, generator=self.rng))]
+
+    def _random(self) -> float:
+        return float(torch.rand(1, generator=self.rng))
+
+    def _between(self, low: float, high: float) -> float:
+        return low + (high - low) * self._random()
+
+
+def odds(
+    photos: tuple[Photo, ...],
+    size: Size,
+    weights: dict[str, float] | None,
+    max_enlargement: float,
+) -> Tensor:
+    """The chance of each photo on a canvas: its source's share, if it is large enough for it."""
+    numbers = Counter(photo.source for photo in photos)
+    chances = []
+    for photo in photos:
+        share = 1.0 if weights is None else weights[photo.source] / numbers[photo.source]
+        if max(photo.size) * max_enlargement < max(size):
+            share *= 1e-6  # a last resort, for collections that have nothing larger
+        aspect = photo.size[0] / photo.size[1] * size[1] / size[0]
+        if not 1 / 1.6 < aspect < 1.6:
+            share *= _MISFIT
+        chances.append(share)
+    return torch.tensor(chances, dtype=torch.float64)

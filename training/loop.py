@@ -1,0 +1,142 @@
+"""The training run: draw, step, average, now and then validate, and finish on time."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from serve_app.models.checkpoint import save_checkpoint
+from serve_app.models.unet import UNetMatting
+from training.batches import Batch, Batches
+from training.data import Collection
+from training.losses import total, training_losses
+from training.settings import Settings, Stage
+from training.state import State, follow, follower, load_state, save_state
+from training.validate import Example, quick_scores, some
+
+log = logging.getLogger(__name__)
+
+STATE_FILE = "state.pt"
+LOG_FILE = "log.jsonl"
+BEST_FILE = "best.safetensors"
+_LOG_EVERY = 20  # steps
+_SAVE_SECONDS = 120
+
+
+def fresh_state(settings: Settings, device: torch.device) -> State:
+    torch.manual_seed(settings.seed)
+    model = UNetMatting().to(device, memory_format=torch.channels_last)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    free = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases are not decayed
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free}],
+        lr=settings.learning_rate,
+        weight_decay=0.0,
+    )
+    rng = torch.Generator().manual_seed(settings.seed)
+    return State(model, follower(model), optimizer, rng)
+
+
+def train(
+    settings: Settings,
+    collection: Collection,
+    examples: list[Example],
+    out: Path,
+    device: torch.device,
+    version: str,
+) -> State:
+    """Run to the end of the schedule, from the state in `out` if there is one."""
+    out.mkdir(parents=True, exist_ok=True)
+    state = fresh_state(settings, device)
+    if (out / STATE_FILE).exists():
+        load_state(out / STATE_FILE, state)
+        log.info("resumed at step %d after %.0f s", state.step, state.seconds)
+    batches = Batches(collection, settings, state.rng)
+    selection = some(examples, settings.validate_images)
+    saved = validated = state.seconds
+    clock = time.monotonic() - state.seconds
+    while (done := progress(settings, state)) < 1:
+        stage = next(stage for stage in settings.stages if done < stage.until)
+        rate = learning_rate(settings, done)
+        terms = train_step(state, settings, draw(batches, stage, state), rate)
+        state.step += 1
+        state.seconds = time.monotonic() - clock
+        if state.step % _LOG_EVERY == 0:
+            values = {name: round(float(term), 5) for name, term in terms.items()}
+            write_log(out, state, {"progress": round(done, 4), "rate": rate, **values})
+        if state.seconds - validated > settings.validate_minutes * 60:
+            validate(state, selection, out, version)
+            validated = state.seconds = time.monotonic() - clock
+        if state.seconds - saved > _SAVE_SECONDS:
+            save_state(out / STATE_FILE, state)
+            saved = state.seconds
+    save_state(out / STATE_FILE, state)
+    validate(state, selection, out, version)
+    return state
+
+
+def progress(settings: Settings, state: State) -> float:
+    """How much of the run is over, 0-1: by the clock if it was given minutes, else by steps."""
+    if settings.steps is not None:
+        return state.step / settings.steps
+    return state.seconds / (settings.minutes * 60)
+
+
+def learning_rate(settings: Settings, done: float) -> float:
+    """Warm up in a line, then down to nothing along a cosine."""
+    if done < settings.warmup:
+        return settings.learning_rate * (0.02 + 0.98 * done / settings.warmup)
+    rest = (done - settings.warmup) / (1 - settings.warmup)
+    return settings.learning_rate * (1 + math.cos(math.pi * rest)) / 2
+
+
+def draw(batches: Batches, stage: Stage, state: State) -> Batch:
+    weights = torch.tensor([canvas.weight for canvas in stage.canvases])
+    canvas = stage.canvases[int(torch.multinomial(weights, 1, generator=state.rng))]
+    return batches.draw(canvas.size, canvas.batch)
+
+
+def train_step(
+    state: State, settings: Settings, batch: Batch, rate: float
+) -> dict[str, torch.Tensor]:
+    """One step of the optimizer; the losses it was taken on."""
+    model, device = state.model.train(), batch.rgb.device
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    # bfloat16 pays on a GPU; on a CPU it is slower than float32.
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        fine, coarse = model.logits(batch.rgb, batch.trimap)
+    terms = training_losses(fine, coarse, batch)
+    state.optimizer.zero_grad(set_to_none=True)
+    total(terms, settings.losses).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
+    state.optimizer.step()
+    follow(state.ema, model, settings.ema, state.step)
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def validate(state: State, examples: list[Example], out: Path, version: str) -> None:
+    """Score the averaged weights, log it, and keep them if they are the best so far."""
+    if not examples:
+        return
+    scores = quick_scores(state.ema, examples)
+    write_log(out, state, {"images": len(examples), **scores})
+    log.info("step %d: IoU %.4f, MAD %.4f", state.step, scores["iou"], scores["mad"])
+    if scores["iou"] > state.best:
+        state.best = scores["iou"]
+        save_checkpoint(out / BEST_FILE, state.ema, version=version, metrics=scores)
+
+
+def write_log(out: Path, state: State, values: dict[str, object]) -> None:
+    line = {"step": state.step, "seconds": round(state.seconds, 1), **values}
+    with (out / LOG_FILE).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_log(out: Path) -> Iterator[dict[str, object]]:
+    with (out / LOG_FILE).open() as file:
+        yield from (json.loads(line) for line in file)

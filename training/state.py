@@ -1,0 +1,69 @@
+"""The whole of a run on disk, so that it goes on after any end, `kill -9` included."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from serve_app.models.unet import UNetMatting
+
+
+@dataclass(slots=True)
+class State:
+    """What has to survive; the settings and the data are read again."""
+
+    model: UNetMatting
+    ema: UNetMatting
+    optimizer: torch.optim.Optimizer
+    rng: torch.Generator  # every random draw of the run comes from it
+    step: int = 0
+    seconds: float = 0.0  # of training so far, without the time it was not running
+    best: float = 0.0  # IoU of the best checkpoint written
+
+
+def save_state(path: Path, state: State) -> None:
+    """Write in one step: the file is the old state or the new one, never half of it."""
+    part = path.with_suffix(".part")
+    torch.save(
+        {
+            "model": state.model.state_dict(),
+            "ema": state.ema.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "rng": state.rng.get_state(),
+            "step": state.step,
+            "seconds": state.seconds,
+            "best": state.best,
+        },
+        part,
+    )
+    part.replace(path)
+
+
+def load_state(path: Path, state: State) -> None:
+    """Fill a fresh state from a file."""
+    device = next(state.model.parameters()).device
+    saved = torch.load(path, map_location=device, weights_only=True)
+    state.model.load_state_dict(saved["model"])
+    state.ema.load_state_dict(saved["ema"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.rng.set_state(saved["rng"].cpu())
+    state.step, state.seconds = saved["step"], saved["seconds"]
+    state.best = saved["best"]
+
+
+def follower(model: UNetMatting) -> UNetMatting:
+    """A copy whose weights will be a moving average of the model's (Polyak averaging)."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(ema: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the average; early on it forgets faster, or it would be full of the first guesses."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
