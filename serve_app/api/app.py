@@ -4,7 +4,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from serve_app.api.access import Access
 from serve_app.api.problems import handle_http_exception, handle_matting_error
+from serve_app.api.remote import Remote
+from serve_app.api.removebg.surface import RemovebgRoutes
 from serve_app.api.request_log import RequestLog
 from serve_app.api.routes import NativeRoutes, Presets
 from serve_app.api.service import Matting
@@ -19,8 +22,13 @@ def build_api(
 
     `behind_proxy` says that Serve's proxy puts the request id on the answer.
     """
+    access = Access(settings.access)
+    remote = Remote(settings.remote, settings.limits.max_bytes)
     return Starlette(
-        routes=NativeRoutes(matting, settings, presets).routes(),
+        routes=[
+            *NativeRoutes(matting, settings, presets, access).routes(),
+            RemovebgRoutes(matting, settings, presets, access, remote).mount(),
+        ],
         exception_handlers={
             MattingError: handle_matting_error,
             HTTPException: handle_http_exception,

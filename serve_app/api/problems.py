@@ -17,10 +17,9 @@ def problem_response(error: MattingError, request_id: str) -> Response:
     return _problem(error.status, error.code, error.title, error.detail, request_id, headers)
 
 
-def internal_error_response(request_id: str) -> Response:
-    """Write an error that nobody foresaw: its cause is in the log, under the same request id."""
-    detail = f"The service failed on this request; its log has the cause under {request_id}"
-    return problem_response(InternalError(detail), request_id)
+def internal_error(request_id: str) -> InternalError:
+    """An error that nobody foresaw: its cause is in the log, under the same request id."""
+    return InternalError(f"The service failed on this request; its log has the cause: {request_id}")
 
 
 async def handle_matting_error(request: Request, exc: Exception) -> Response:

@@ -27,13 +27,13 @@ async def read_matting_request(request: Request, limits: Limits) -> tuple[Upload
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     query = list(request.query_params.multi_items())
     if kind == "multipart/form-data":
-        bounded = _bounded(request, len(FILES) * limits.max_bytes + _FORM_OVERHEAD)
-        async with bounded.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
+        upload = bounded(request, len(FILES) * limits.max_bytes + _FORM_OVERHEAD)
+        async with upload.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
             fields = [(k, v) for k, v in form.multi_items() if isinstance(v, str)]
             files = await _read_files(form, limits)
         return _upload(files, fields), _options([*query, *fields])
     if kind.startswith("image/") or kind == "application/octet-stream":
-        body = await _bounded(request, limits.max_bytes).body()
+        body = await bounded(request, limits.max_bytes).body()
         if not body:
             raise MissingImage(f"the body is empty: {_HOW}")
         return Upload(body), _options(query)
@@ -81,7 +81,7 @@ def _options(pairs: list[tuple[str, str]]) -> dict[str, str]:
     return options
 
 
-def _bounded(request: Request, max_bytes: int) -> Request:
+def bounded(request: Request, max_bytes: int) -> Request:
     """The same request, whose body ends in FileTooLarge where it passes the bound."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:

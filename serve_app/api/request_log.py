@@ -8,7 +8,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.problems import internal_error_response
+from serve_app.api.problems import internal_error, problem_response
 
 # A child of Serve's logger, so that its JSON handlers write these lines too.
 logger = logging.getLogger("ray.serve.cvunet")
@@ -55,7 +55,8 @@ class RequestLog:
             logger.exception("request failed", extra={"matting_request_id": request_id})
             if status:  # too late for another answer
                 raise
-            await internal_error_response(request_id)(scope, receive, send_noting)
+            answer = problem_response(internal_error(request_id), request_id)
+            await answer(scope, receive, send_noting)
         finally:
             fields = {
                 "matting_request_id": request_id,

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from serve_app.api.access import Access
 from serve_app.api.negotiation import preferred_format
 from serve_app.api.reading import read_matting_request
 from serve_app.api.service import Matting
@@ -23,7 +24,10 @@ STAGES = ("decode", "queue", "infer", "post", "encode")
 class NativeRoutes:
     """Handlers that share one service, its settings and its presets."""
 
-    def __init__(self, matting: Matting, settings: Settings, presets: Presets) -> None:
+    def __init__(
+        self, matting: Matting, settings: Settings, presets: Presets, access: Access
+    ) -> None:
+        self._access = access
         self._matting = matting
         self._settings = settings
         self._presets = presets
@@ -40,6 +44,7 @@ class NativeRoutes:
 
     async def matte(self, request: Request) -> Response:
         """One image in, one image out."""
+        self._access.admit(request)
         upload, given = await read_matting_request(request, self._settings.limits)
         options = resolve_options(
             given, self._presets, has_background_image=upload.background_image is not None
