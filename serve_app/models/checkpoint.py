@@ -50,6 +50,7 @@ def save_checkpoint(
     }
     part = path.with_suffix(".part")
     save_file(tensors, part, metadata)
+    part.chmod(0o644)  # safetensors lets only the owner read; a service often runs as another user
     part.replace(path)
     return info
 
