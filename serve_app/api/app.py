@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
 from serve_app.api.problems import handle_http_exception, handle_matting_error
+from serve_app.api.rembg import RembgRoutes
 from serve_app.api.remote import Remote
 from serve_app.api.removebg.surface import RemovebgRoutes
 from serve_app.api.request_log import RequestLog
@@ -28,6 +29,7 @@ def build_api(
         routes=[
             *NativeRoutes(matting, settings, presets, access).routes(),
             RemovebgRoutes(matting, settings, presets, access, remote).mount(),
+            RembgRoutes(matting, settings, presets, access, remote).mount(),
         ],
         exception_handlers={
             MattingError: handle_matting_error,

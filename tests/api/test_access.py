@@ -12,7 +12,7 @@ from serve_app.settings import AccessSettings, parse_settings
 from tests.api.conftest import serving
 
 KEY = "correct horse battery staple"
-SURFACES = ("/v1/matting", "/v1.0/removebg")
+SURFACES = {"/v1/matting": "image", "/v1.0/removebg": "image_file", "/api/remove": "file"}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,7 @@ def guarded() -> Iterator[httpx.Client]:
 
 
 def send(client: httpx.Client, path: str, photo: bytes, **headers: str) -> httpx.Response:
-    field = "image" if path == "/v1/matting" else "image_file"
-    return client.post(path, files={field: photo}, headers=headers)
+    return client.post(path, files={SURFACES[path]: photo}, headers=headers)
 
 
 @pytest.mark.parametrize("path", SURFACES)
@@ -58,6 +57,9 @@ def test_no_key_no_entry(guarded: httpx.Client, photo: bytes, headers: dict[str,
     removebg = send(guarded, "/v1.0/removebg", photo, **headers)
     assert removebg.status_code == 403
     assert removebg.json() == {"errors": [{"title": "API Key invalid", "code": "auth_failed"}]}
+    rembg = send(guarded, "/api/remove", photo, **headers)
+    assert rembg.status_code == 403
+    assert "key" in rembg.json()["detail"]
     assert guarded.get("/v1.0/account", headers=headers).status_code == 403
 
 
@@ -79,10 +81,11 @@ def test_over_the_limit_is_429_on_every_surface(photo: bytes) -> None:
     with serving(settings) as url, httpx.Client(base_url=url, trust_env=False) as client:
         for _ in range(2):  # should a minute end in between, the second round counts
             send(client, "/v1/matting", photo)
-        native, removebg = (send(client, path, photo) for path in SURFACES)
+        native, removebg, rembg = (send(client, path, photo) for path in SURFACES)
     assert (native.status_code, native.json()["code"]) == (429, "rate_limited")
     assert removebg.json()["errors"][0]["code"] == "rate_limit_exceeded"
-    for answer in (native, removebg):
+    assert rembg.status_code == 429
+    for answer in (native, removebg, rembg):
         assert 1 <= int(answer.headers["retry-after"]) <= 60
 
 

@@ -4,15 +4,14 @@ import base64
 import io
 import time
 import zipfile
-from collections.abc import Iterator
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from serve_app.settings import Settings
-from tests.api.conftest import Post, serving
+from serve_app.api.removebg.parameters import translate
+from tests.api.conftest import Post
 from tests.conftest import encoded, picture
 
 URL = "/v1.0/removebg"
@@ -93,51 +92,38 @@ def test_every_body_takes_every_source(
     assert opened(response).size == (59, 59)
 
 
-@pytest.fixture(scope="module")
-def large(settings: Settings) -> Iterator[httpx.Client]:
-    """A service that takes 12 megapixels, for the sizes."""
-    limits = settings.limits.model_copy(
-        update={"max_pixels": 50_000_000, "max_edge": 16_384, "max_bytes": 25_000_000}
-    )
-    with (
-        serving(settings.model_copy(update={"limits": limits})) as url,
-        httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
-    ):
-        yield client
-
-
-@pytest.fixture(scope="module")
-def twelve_megapixels() -> bytes:
-    return encoded(picture(3000, 4000), "JPEG", quality=50)
-
-
 @pytest.mark.parametrize(
     ("size", "format", "megapixels"),
     [
-        ("", "webp", 0.25),
-        ("preview", "jpg", 0.25),
-        ("small", "jpg", 0.25),
-        ("regular", "jpg", 0.25),
-        ("medium", "jpg", 1.5),
-        ("hd", "jpg", 4),
-        ("full", "jpg", 12),
-        ("4k", "zip", 12),
-        ("auto", "jpg", 12),
-        ("full", "png", 10),
+        ("", "webp", "0.25mp"),
+        ("preview", "jpg", "0.25mp"),
+        ("small", "jpg", "0.25mp"),
+        ("regular", "auto", "0.25mp"),
+        ("medium", "jpg", "1.5mp"),
+        ("hd", "png", "4mp"),
+        ("full", "png", "10mp"),
+        ("full", "auto", "10mp"),
+        ("4k", "webp", "25mp"),
+        ("full", "jpg", "50mp"),
+        ("auto", "zip", "50mp"),
     ],
 )
-def test_sizes_in_megapixels(
-    large: httpx.Client, twelve_megapixels: bytes, size: str, format: str, megapixels: float
-) -> None:
-    response = large.post(
-        URL, data={"size": size, "format": format}, files={"image_file": twelve_megapixels}
+def test_sizes_in_megapixels(size: str, format: str, megapixels: str) -> None:
+    fields = {"size": size, "format": format} if size else {"format": format}
+    assert translate(fields, has_background_image=False).options["size"] == megapixels
+
+
+def test_a_size_is_kept_and_the_largest_one_told(client: httpx.Client) -> None:
+    two_megapixels = encoded(picture(1200, 1600), "JPEG")
+    response = client.post(
+        URL, data={"size": "medium", "format": "jpg"}, files={"image_file": two_megapixels}
     )
-    assert response.status_code == 200, response.text
-    width, height = int(response.headers["x-width"]), int(response.headers["x-height"])
-    assert 0.995 * megapixels < width * height / 1e6 <= megapixels
+    width, height = opened(response).size
+    assert (response.headers["x-width"], response.headers["x-height"]) == (str(width), str(height))
+    assert 1_490_000 < width * height <= 1_500_000
     assert abs(width / height - 4 / 3) < 0.01
-    most = int(response.headers["x-max-width"]) * int(response.headers["x-max-height"]) / 1e6
-    assert most == pytest.approx(10 if format == "png" else 12, rel=0.005)
+    most = response.headers["x-max-width"], response.headers["x-max-height"]
+    assert most == ("1600", "1200")
 
 
 @pytest.mark.parametrize(

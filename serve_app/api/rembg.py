@@ -1,0 +1,202 @@
+"""The HTTP surface of rembg 2.x: `/api/remove`, its parameters and its error shapes.
+
+rembg's models and trimap thresholds have no counterpart here: they are checked and accepted, so
+that clients work, and one network answers.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from serve_app.api.access import Access
+from serve_app.api.problems import internal_error
+from serve_app.api.reading import bounded
+from serve_app.api.remote import Remote
+from serve_app.api.routes import result_fields, result_headers
+from serve_app.api.service import Matting
+from serve_app.errors import (
+    DownloadFailed,
+    DownloadTimeout,
+    FileTooLarge,
+    MattingError,
+    RetryLater,
+)
+from serve_app.options import resolve_options
+from serve_app.settings import Settings
+from serve_app.types import Upload
+
+logger = logging.getLogger("ray.serve.cvunet")
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+MODELS = (
+    "u2net|u2netp|u2net_human_seg|u2net_cloth_seg|u2net_custom|silueta|isnet-general-use|"
+    "isnet-anime|sam|birefnet-general|birefnet-general-lite|birefnet-portrait|birefnet-dis|"
+    "birefnet-hrsod|birefnet-cod|birefnet-massive|ben2-base|ben_custom|bria-rmbg|dis_custom"
+)
+
+_QUERY_ALWAYS = ("bgc", "extras")  # query parameters on POST too
+_MAX_FIELDS = 100
+_OVERHEAD = 1_000_000  # bytes of a form that are not the file
+
+
+def _color(value: object) -> object:
+    parts = [part.strip() for part in str(value).split(",")]
+    if len(parts) not in (3, 4) or not all(p.isdecimal() and int(p) <= 255 for p in parts):
+        raise ValueError("must be r,g,b,a, each from 0 to 255")
+    return ",".join(parts)
+
+
+class Parameters(BaseModel):
+    """rembg's parameters under its own names."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str = Field("u2net", pattern=f"^({MODELS})$", description="accepted, has no effect")
+    a: bool = Field(False, description="alpha matting: every hair, and the true edge colour")
+    af: int = Field(240, ge=0, le=255, description="foreground threshold; has no effect")
+    ab: int = Field(10, ge=0, le=255, description="background threshold; has no effect")
+    ae: int = Field(10, ge=0, description="erosion of the trimap; has no effect")
+    om: bool = Field(False, description="only the mask")
+    ppm: bool = Field(False, description="cleans the mask: faint and translucent areas go")
+    dc: bool = Field(False, description="removes the old background's colour from the edge")
+    vm: bool = Field(False, description="accepted, has no effect")
+    bgc: Annotated[str, BeforeValidator(_color)] = Field(
+        "", validate_default=False, description="background colour r,g,b,a, each 0-255"
+    )
+    extras: str = Field("", description="accepted, has no effect")
+
+    def native(self) -> dict[str, object]:
+        """The same in the native API's options."""
+        options: dict[str, object] = {
+            "format": "png",
+            "preset": "portrait" if self.a else "bulk",
+            "decontaminate": self.a or self.dc,
+            "output": "alpha" if self.om else "",
+        }
+        if self.bgc:
+            parts = [int(part) for part in self.bgc.split(",")]
+            options["background"] = "#" + "".join(f"{part:02x}" for part in parts)
+        if self.ppm:
+            options |= {"alpha_threshold": 50, "semitransparency": False}
+        return options
+
+
+class _Invalid(Exception):
+    """Parameters that rembg's own server answers with 422."""
+
+    def __init__(self, problems: list[dict[str, Any]]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class RembgRoutes:
+    """Handlers that share one service and its settings."""
+
+    def __init__(
+        self,
+        matting: Matting,
+        settings: Settings,
+        presets: Presets,
+        access: Access,
+        remote: Remote,
+    ) -> None:
+        self._matting = matting
+        self._max_bytes = settings.limits.max_bytes
+        self._presets = presets
+        self._access = access
+        self._remote = remote
+
+    def mount(self) -> Mount:
+        handlers = {
+            _Invalid: _handle_invalid,
+            MattingError: _handle_matting_error,
+            HTTPException: _handle_http_exception,
+            Exception: _handle_bug,
+        }
+        routes = [Route("/remove", self.remove, methods=["GET", "POST"])]
+        middleware = [Middleware(ExceptionMiddleware, handlers=handlers)]
+        return Mount("/api", routes=routes, middleware=middleware)
+
+    async def remove(self, request: Request) -> Response:
+        self._access.admit(request)
+        if request.method == "POST":
+            return await self._remove_file(request)
+        return await self._remove_url(request)
+
+    async def _remove_url(self, request: Request) -> Response:
+        query = dict(request.query_params)
+        parameters = _parse(query, dict.fromkeys(query, "query"))
+        if not query.get("url"):
+            raise _missing("query", "url")
+        return await self._answer(request, await self._remote.fetch(query["url"]), parameters)
+
+    async def _remove_file(self, request: Request) -> Response:
+        values = {k: v for k, v in request.query_params.items() if k in _QUERY_ALWAYS}
+        places = dict.fromkeys(values, "query")
+        upload = bounded(request, self._max_bytes + _OVERHEAD)
+        async with upload.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
+            fields = {k: v for k, v in form.items() if isinstance(v, str)}
+            fields = {k: v for k, v in fields.items() if k not in _QUERY_ALWAYS}
+            parameters = _parse({**values, **fields}, {**dict.fromkeys(fields, "body"), **places})
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise _missing("body", "file")
+            data = await file.read()
+        return await self._answer(request, data, parameters)
+
+    async def _answer(self, request: Request, data: bytes, parameters: Parameters) -> Response:
+        if len(data) > self._max_bytes:
+            raise FileTooLarge(f"{len(data):,} bytes are over the limit of {self._max_bytes:,}")
+        options = resolve_options(parameters.native(), self._presets)
+        result = await self._matting.matte(Upload(data), options)
+        request.state.log.update(result_fields(result))
+        return Response(result.body, media_type=result.media_type, headers=result_headers(result))
+
+
+def _parse(values: Mapping[str, str], places: Mapping[str, str]) -> Parameters:
+    """Check the parameters; an empty string counts as not given."""
+    try:
+        return Parameters.model_validate({k: v for k, v in values.items() if v})
+    except ValidationError as exc:
+        problems = exc.errors(include_url=False, include_context=False)
+        raise _Invalid(
+            [{**p, "loc": [places.get(str(p["loc"][0]), "body"), *p["loc"]]} for p in problems]
+        ) from exc
+
+
+def _missing(place: str, name: str) -> _Invalid:
+    problem = {"type": "missing", "loc": [place, name], "msg": "Field required", "input": None}
+    return _Invalid([problem])
+
+
+async def _handle_invalid(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, _Invalid)  # noqa: S101
+    return JSONResponse({"detail": exc.problems}, 422)
+
+
+async def _handle_matting_error(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, MattingError)  # noqa: S101
+    status = 400 if isinstance(exc, DownloadFailed | DownloadTimeout) else exc.status
+    headers = {"Retry-After": str(exc.retry_after)} if isinstance(exc, RetryLater) else {}
+    return JSONResponse({"detail": exc.detail}, status, headers)
+
+
+async def _handle_http_exception(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101
+    return JSONResponse({"detail": exc.detail}, exc.status_code, exc.headers)
+
+
+async def _handle_bug(request: Request, exc: Exception) -> Response:
+    request_id = request.state.request_id
+    logger.error("request failed", exc_info=exc, extra={"matting_request_id": request_id})
+    return JSONResponse({"detail": internal_error(request_id).detail}, 500)
