@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
+from serve_app.api.page import page_routes
 from serve_app.api.problems import handle_http_exception, handle_matting_error
 from serve_app.api.rembg import RembgRoutes
 from serve_app.api.remote import Remote
@@ -27,6 +28,7 @@ def build_api(
     remote = Remote(settings.remote, settings.limits.max_bytes)
     return Starlette(
         routes=[
+            *page_routes(),
             *NativeRoutes(matting, settings, presets, access).routes(),
             RemovebgRoutes(matting, settings, presets, access, remote).mount(),
             RembgRoutes(matting, settings, presets, access, remote).mount(),
