@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ImageColor
 
 from serve_app.errors import InvalidOption
+from serve_app.imaging.windows import soft_mask, windows
 from serve_app.types import Array, Size
 
 Color: TypeAlias = tuple[int, int, int, int]  # sRGB and straight alpha, each 0-255
@@ -93,21 +94,27 @@ def blurred_background(image: Array, alpha: Array) -> Array:
 
 
 def _blend(foreground: Array, alpha: Array, behind: Array) -> Array:
-    a = alpha.astype(np.uint16)[..., None]
-    mixed = a * foreground + (255 - a) * behind
-    return np.asarray((mixed.astype(np.uint32) + 127) // 255, np.uint8)
+    """Blend into `behind`; most pixels are opaque or clear, and those are only copied."""
+    cv2.copyTo(foreground, np.asarray(cv2.inRange(alpha, 255, 255), np.uint8), behind)
+    for window in windows(soft_mask(alpha)):
+        a = np.asarray(cv2.cvtColor(alpha[window], cv2.COLOR_GRAY2RGB), np.uint16)
+        # x / 255 to the nearest for any x below 65536: (t + t // 256) // 256 with t = x + 128.
+        mixed = a * foreground[window] + (255 - a) * behind[window] + 128
+        behind[window] = (mixed + (mixed >> 8)) >> 8
+    return behind
 
 
 def _over_translucent(foreground: Array, alpha: Array, background: Color) -> Array:
     """Porter & Duff's `over`, straight in and straight out: uint8 `[H, W, 4]`."""
-    out = np.empty((*alpha.shape, 4), np.uint8)
+    out = np.asarray(cv2.cvtColor(foreground, cv2.COLOR_RGB2RGBA), np.uint8)
     if background[3] == 0:
-        out[..., :3], out[..., 3] = foreground, alpha
-        return out
-    a = alpha.astype(np.float32)[..., None] / 255
-    behind = (1 - a) * np.float32(background[3] / 255)
-    total = a + behind
-    colour = (a * foreground + behind * np.array(background[:3], np.float32)) / total
-    out[..., :3] = np.rint(colour)
-    out[..., 3:] = np.rint(total * 255)
+        return np.asarray(cv2.insertChannel(alpha, out, 3), np.uint8)
+    out[alpha == 0] = background
+    for window in windows(soft_mask(alpha)):
+        a = (alpha[window] * np.float32(1 / 255))[..., None]
+        behind = (1 - a) * np.float32(background[3] / 255)
+        total = a + behind
+        mixed = a * foreground[window] + behind * np.array(background[:3], np.float32)
+        # Where the window holds opaque or clear pixels, the same formula gives what is there.
+        out[window] = np.rint(np.dstack([mixed / total, total * 255]))
     return out

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.imaging.windows import Window, enlarge, soft_mask
 from serve_app.types import Array, Size
 
 _Float: TypeAlias = NDArray[np.float32]
-_Window: TypeAlias = tuple[slice, slice]  # rows, columns
 
 _RADIUS = 1  # px at the small size: how far one linear model reaches
 _EPSILON = 3e-4 * 255**2  # variance of the guide (8-bit) below which it counts as flat
@@ -48,11 +48,11 @@ def upsample_alpha(
 
 def _add_detail(out: Array, alpha: Array, image: Array) -> None:
     guide = np.asarray(cv2.resize(image, alpha.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    soft = ((alpha > 0) & (alpha < 255)).view(np.uint8)
+    soft = soft_mask(alpha)
     for full, small in _soft_tiles(soft, out.shape):
         model = _fit(guide[small].astype(np.float32), alpha[small].astype(np.float32))
-        model *= soft[small][..., None]
-        model = _enlarge(model, full, small, out.shape, alpha.shape)
+        model *= (soft[small] > 0)[..., None]
+        model = enlarge(model, out.shape, full, (small, alpha.shape))
         detail = cv2.transform(
             cv2.multiply(model, cv2.cvtColor(image[full], cv2.COLOR_RGB2RGBA), dtype=cv2.CV_32F),
             np.ones((1, 4), np.float32),
@@ -60,7 +60,7 @@ def _add_detail(out: Array, alpha: Array, image: Array) -> None:
         out[full] = cv2.add(out[full], detail, dtype=cv2.CV_8U)
 
 
-def _soft_tiles(soft: Array, size: Size) -> Iterator[tuple[_Window, _Window]]:
+def _soft_tiles(soft: Array, size: Size) -> Iterator[tuple[Window, Window]]:
     """Yield windows of an image of `size` that soft pixels reach, and what each needs of `soft`.
 
     The first windows never overlap; the second ones do, by what the linear models look around.
@@ -78,14 +78,14 @@ def _soft_tiles(soft: Array, size: Size) -> Iterator[tuple[_Window, _Window]]:
                 yield (vertical[0], horizontal[0]), (vertical[1], horizontal[1])
 
 
-def _sources(start: int, full: int, small: int) -> _Window:
+def _sources(start: int, full: int, small: int) -> Window:
     """Return a tile along one axis, and the small pixels that it is interpolated from."""
     stop = min(full, start + _TILE)
     first, last = ((at + 0.5) * small / full - 0.5 for at in (start, stop - 1))
     return slice(start, stop), slice(max(0, int(np.floor(first))), min(small, int(last) + 2))
 
 
-def _reach(tile: _Window, start: int, length: int, full: int, small: int) -> _Window:
+def _reach(tile: Window, start: int, length: int, full: int, small: int) -> Window:
     """Shrink a tile along one axis to what `length` soft pixels from `start` on reach."""
     first = tile[1].start + start
     last = first + length  # exclusive
@@ -128,18 +128,3 @@ def _fit(guide: _Float, target: _Float) -> _Float:
 def _mean(plane: Any) -> Any:
     side = 2 * _RADIUS + 1
     return cv2.blur(plane, (side, side))
-
-
-def _enlarge(model: _Float, full: _Window, small: _Window, size: Size, small_size: Size) -> _Float:
-    """Interpolate the `small` window of a model linearly to the `full` window."""
-    matrix = np.zeros((2, 3))
-    for axis in (0, 1):
-        step = small_size[axis] / size[axis]
-        origin = (full[axis].start + 0.5) * step - 0.5 - small[axis].start
-        matrix[1 - axis, 1 - axis], matrix[1 - axis, 2] = step, origin
-    height, width = (window.stop - window.start for window in full)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    enlarged = cv2.warpAffine(
-        model, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(enlarged, np.float32)

@@ -1,0 +1,55 @@
+"""Work on a large image only where there is something to do, a window at a time."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.types import Array, Size
+
+Window: TypeAlias = tuple[slice, slice]  # rows, columns
+
+_TILE = 128  # px: small enough to stay in the cache, large enough for a call to cost little
+
+
+def windows(mask: Array) -> Iterator[Window]:
+    """Yield windows that together hold all of `mask`'s pixels, uint8 `[H, W]`, above 0.
+
+    They never overlap, and none is larger than its pixels need.
+    """
+    height, width = mask.shape
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            x, y, w, h = cv2.boundingRect(mask[top : top + _TILE, left : left + _TILE])
+            if w:
+                yield slice(top + y, top + y + h), slice(left + x, left + x + w)
+
+
+def enlarge(
+    array: NDArray[np.float32], size: Size, window: Window, part: tuple[Window, Size] | None = None
+) -> NDArray[np.float32]:
+    """Scale `[h, w, C]`, C at most 4, linearly to `size` and return its `window` alone.
+
+    `array` may be a part of what is scaled: then `part` is its window in that and the size of it.
+    """
+    (rows, columns), small = part or ((slice(0, 0), slice(0, 0)), array.shape[:2])
+    down, across = small[0] / size[0], small[1] / size[1]
+    # Pixels are areas: the centre of pixel 0 is at 0.5 at both sizes.
+    matrix = np.array(
+        [
+            [across, 0, (window[1].start + 0.5) * across - 0.5 - columns.start],
+            [0, down, (window[0].start + 0.5) * down - 0.5 - rows.start],
+        ]
+    )
+    height, width = (axis.stop - axis.start for axis in window)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    edge = cv2.BORDER_REPLICATE
+    scaled = cv2.warpAffine(array, matrix, (width, height), flags=flags, borderMode=edge)
+    return np.asarray(scaled, np.float32)
+
+
+def soft_mask(alpha: Array) -> Array:
+    """Return 255 where `alpha` is 1-254 and 0 elsewhere."""
+    return np.asarray(cv2.inRange(alpha, 1, 254), np.uint8)
