@@ -9,6 +9,7 @@ adds what differs between machines or must not stand in a file: `CVUNET_MODEL_PA
 import difflib
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serve_app.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parents[1]
+
+
+def _installation() -> Path:
+    """A checkout holds the package; a wheel puts the rest where its data files go."""
+    checkout = Path(__file__).resolve().parents[1]
+    installed = Path(sys.prefix) / "share" / "cvunet-serve"
+    return checkout if (checkout / "configs").is_dir() else installed
+
+
+ROOT = _installation()
 """The folder that holds `pretrained/` and `configs/`; relative paths in settings start here."""
 
 
