@@ -31,12 +31,12 @@ async def read_matting_request(request: Request, limits: Limits) -> tuple[Upload
         async with upload.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
             fields = [(k, v) for k, v in form.multi_items() if isinstance(v, str)]
             files = await _read_files(form, limits)
-        return _upload(files, fields), _options([*query, *fields])
+        return _upload(files, fields), merged_options([*query, *fields])
     if kind.startswith("image/") or kind == "application/octet-stream":
         body = await bounded(request, limits.max_bytes).body()
         if not body:
             raise MissingImage(f"the body is empty: {_HOW}")
-        return Upload(body), _options(query)
+        return Upload(body), merged_options(query)
     raise MissingImage(f"no image in a body of content type '{kind[:64]}': {_HOW}")
 
 
@@ -70,7 +70,7 @@ def _upload(files: Mapping[str, bytes], fields: list[tuple[str, str]]) -> Upload
     )
 
 
-def _options(pairs: list[tuple[str, str]]) -> dict[str, str]:
+def merged_options(pairs: list[tuple[str, str]]) -> dict[str, str]:
     options: dict[str, str] = {}
     for name, value in pairs:
         if name in FILES and not value:

@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from serve_app.api.access import Access
+from serve_app.api.batch import BatchAnswer
+from serve_app.api.batch_form import BatchForm
 from serve_app.api.negotiation import preferred_format
 from serve_app.api.reading import read_matting_request
 from serve_app.api.service import Matting
@@ -35,6 +37,7 @@ class NativeRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("/v1/matting", self.matte, methods=["POST"]),
+            Route("/v1/matting/batch", self.batch, methods=["POST"]),
             Route("/v1/presets", self.presets),
             Route("/v1/models", self.models),
             Route("/v1/limits", self.limits),
@@ -55,6 +58,13 @@ class NativeRoutes:
         result = await self._matting.matte(upload, options)
         request.state.log.update(result_fields(result))
         return Response(result.body, media_type=result.media_type, headers=result_headers(result))
+
+    async def batch(self, request: Request) -> Response:
+        """Many images in, one ZIP out while they are still coming."""
+        self._access.admit(request)
+        limits = self._settings.limits
+        form = BatchForm(request.query_params.multi_items(), self._presets, limits)
+        return BatchAnswer(request, form, self._matting, limits)
 
     async def presets(self, _: Request) -> Response:
         presets = {

@@ -1,0 +1,102 @@
+"""A ZIP that is read while it is written, and names that are safe in one."""
+
+import re
+import tempfile
+import zipfile
+from pathlib import PurePosixPath
+
+EXTENSIONS = {
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "image/jpeg": ".jpg",
+    "application/zip": ".zip",
+}
+
+_IN_MEMORY = 4_000_000  # bytes that wait for a slow reader in memory; more wait on disk
+_MAX_STEM = 100  # characters; file systems take 255 bytes
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
+
+
+class StreamedZip:
+    """A ZIP whose bytes can be taken as soon as they are written.
+
+    What has not been taken yet waits in memory up to a bound, then on disk: a client that reads
+    only once it has sent everything must not bring its own upload to a halt.
+    """
+
+    def __init__(self) -> None:
+        self._queue = _Queue()
+        # The queue cannot seek, so the ZIP is written with data descriptors, front to back.
+        self._zip = zipfile.ZipFile(self._queue, "w", zipfile.ZIP_STORED)
+
+    def add(self, name: str, data: bytes) -> None:
+        # A fixed date: the same images give the same bytes.
+        self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    def finish(self) -> None:
+        """Write the directory; nothing can be added after it."""
+        self._zip.close()
+
+    def take(self, most: int) -> bytes:
+        """Take up to `most` of the bytes that wait; empty when none do."""
+        return self._queue.take(most)
+
+    def close(self) -> None:
+        self._zip.close()  # or it would try to on its own, once its queue is gone
+        self._queue.close()
+
+
+class OutputNames:
+    """Gives each output a name that is its own in one ZIP, on every file system."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def name(self, filename: str, media_type: str) -> str:
+        """Name the output of `filename`: its last path part, cleaned, numbered where taken."""
+        stem, extension = safe_stem(filename), EXTENSIONS[media_type]
+        name, number = stem + extension, 1
+        while name.lower() in self._taken:
+            number += 1
+            name = f"{stem}-{number}{extension}"
+        self._taken.add(name.lower())
+        return name
+
+
+def safe_stem(filename: str) -> str:
+    """The last part of a path without its extension and without what a file system refuses."""
+    last = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    stem = PurePosixPath(_UNSAFE.sub("_", last)).stem.strip(" .")[:_MAX_STEM].rstrip(" .")
+    if not stem:
+        return "image"
+    return f"_{stem}" if _DEVICES.fullmatch(stem) else stem
+
+
+class _Queue:
+    """Bytes in and out, first in first out. Not seekable, as a socket isn't."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its owner
+        self._start = self._end = 0
+
+    def write(self, data: bytes) -> int:
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._end += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do: what is written can be taken at once."""
+
+    def take(self, most: int) -> bytes:
+        self._file.seek(self._start)
+        data = self._file.read(min(most, self._end - self._start))
+        self._start += len(data)
+        if self._start == self._end:  # all taken: the space is free again
+            self._file.truncate(0)
+            self._start = self._end = 0
+        return data
+
+    def close(self) -> None:
+        self._file.close()
