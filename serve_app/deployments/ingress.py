@@ -97,8 +97,14 @@ class Ingress:
     async def _run_stages(self, upload: Upload, options: Options) -> Result:
         prepared = self._preprocess.remote(upload, options)
         prediction = self._unet.remote(prepared)
+        finished = self._postprocess.remote(prepared, prediction, options)
         try:
-            result: Result = await self._postprocess.remote(prepared, prediction, options)
+            result: Result = await finished
+        except asyncio.CancelledError:
+            # The client has gone or its time is up: nobody waits for this work any more.
+            for response in (finished, prediction, prepared):
+                response.cancel()
+            raise
         except BackPressureError as exc:
             raise Overloaded("every queue is full: try again shortly", retry_after=2) from exc
         except (RayError, RayServeException) as exc:

@@ -17,7 +17,7 @@ import yaml
 
 from serve_app.settings import ROOT
 
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def hasty_application() -> dict[str, object]:
+    """A second application beside the real one, whose requests have no time at all."""
+    return {
+        "name": "hasty",
+        "route_prefix": "/hasty",
+        "import_path": "serve_app.app:build_app",
+        "args": {"model": {"engine": "fake"}, "limits": {"request_timeout_s": 0.001}},
+        "deployments": [
+            {"name": name, "ray_actor_options": {"num_cpus": 0}}
+            for name in ("Ingress", "Preprocess", "UNet", "Postprocess")
+        ],
+    }
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["http_options"]["port"] = free_port()
+    config["applications"].append(hasty_application())
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     log = folder / "serve.log"
     # Ray's sockets don't fit under pytest's long paths.

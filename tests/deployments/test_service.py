@@ -121,6 +121,12 @@ def test_bad_input_has_its_own_answer(
     assert before == {replica.pid for replica in service.replicas("Preprocess")}
 
 
+def test_a_passed_deadline_is_a_504(client: httpx.Client) -> None:
+    answer = client.post("/hasty/v1/matting", files={"image": encoded(picture())})
+    assert (answer.status_code, answer.json()["code"]) == (504, "timeout")
+    assert "within 0.001 s" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("deployment", ["Preprocess", "UNet", "Postprocess"])
 def test_a_killed_replica_costs_no_request(
     service: Service, client: httpx.Client, deployment: str
