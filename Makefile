@@ -5,8 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 DATA   ?= ../shared/data
+CORPUS ?= ../shared/corpus
 
-.PHONY: help install serve test check bench train clean
+.PHONY: help install serve test check bench corpus train clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -37,6 +38,10 @@ check: $(READY)
 ## make bench     what the README's figures come from
 bench: $(READY)
 	$(BIN)/python -m benchmarks.serving
+
+## make corpus    odd, corrupt and hostile files against a service; CORPUS=folder with MANIFEST.tsv
+corpus: $(READY)
+	$(BIN)/python -m benchmarks.corpus --corpus $(CORPUS)
 
 ## make train     train a checkpoint; DATA=folder of photos and mattes
 train: $(READY)
