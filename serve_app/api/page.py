@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -50,9 +52,11 @@ def page_routes() -> list[BaseRoute]:
     async def page(_: Request) -> Response:
         return HTMLResponse(html, headers=_HEADERS)
 
+    files = _StaticFiles(directory=WEB / "static")
+    compressed = [Middleware(GZipMiddleware)]
     return [
-        Route("/", page),
-        Mount(f"/{static}", _StaticFiles(directory=WEB / "static"), name="static"),
+        Route("/", page, middleware=compressed),
+        Mount(f"/{static}", files, name="static", middleware=compressed),
     ]
 
 

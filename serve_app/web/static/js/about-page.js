@@ -44,9 +44,11 @@ function limitsCard(limits) {
     [t("about.pixels"), limits ? `${megapixels} MP` : unknown],
     [t("about.edge"), limits ? t("unit.px", { value: number(limits.max_edge) }) : unknown],
     [t("about.time"), limits ? duration(limits.request_timeout_s) : unknown],
-    [t("about.formats"), limits ? limits.formats.map((name) => name.toUpperCase()).join(", ") : unknown],
+    [t("about.formats"), limits ? limits.formats.map(formatName).join(", ") : unknown],
   ]);
 }
+
+const formatName = (name) => (/^webp$/i.test(name) ? "WebP" : name.toUpperCase());
 
 function card(title, rows) {
   const pairs = rows.flatMap(([name, value, look = ""]) => [

@@ -48,10 +48,12 @@ startPanel(options);
 startSwatches(background, pickPicture);
 startPresetLook(options, background, save);
 startGridBackground(background);
-const drawRun = startRun(photos, queue, () => rerun.stale().length, {
-  retry: (list) => queue.add(list),
-  refresh: rerun.refresh,
-});
+const drawRun = startRun(
+  photos,
+  queue,
+  { staleCount: () => rerun.stale().length, isOnStage: () => workspace.photo !== null },
+  { retry: (list) => queue.add(list), refresh: rerun.refresh },
+);
 const drawGrid = startGrid(photos, {
   open: (photo) => {
     workspace.show(photo);
@@ -78,6 +80,7 @@ startIntake((files) => {
 workspace.addEventListener("show", () => {
   viewer.show(workspace.photo);
   drawTrimap();
+  drawRun();
   save.draw();
 });
 photos.addEventListener("update", ({ detail: { photo } }) => {

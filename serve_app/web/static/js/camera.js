@@ -83,9 +83,13 @@ export class Camera extends EventTarget {
 
   /** The part of the stage that the photo covers. */
   get seen() {
-    const left = Math.max(0, this.x);
-    const right = Math.min(this.#stage.clientWidth, this.x + this.width * this.scale);
-    return { left, right };
+    const { clientWidth, clientHeight } = this.#stage;
+    return {
+      left: Math.max(0, this.x),
+      top: Math.max(0, this.y),
+      right: Math.min(clientWidth, this.x + this.width * this.scale),
+      bottom: Math.min(clientHeight, this.y + this.height * this.scale),
+    };
   }
 
   #middle() {

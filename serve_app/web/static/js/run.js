@@ -7,8 +7,11 @@ import { FINISHED } from "./photos.js";
 
 const TICK_MS = 500;
 
-/** act: { retry, refresh }; staleCount() says how many were made with other options. */
-export function startRun(photos, queue, staleCount, act) {
+/**
+ * act: { retry, refresh }; staleCount() says how many were made with other options, isOnStage()
+ * whether one photo is looked at.
+ */
+export function startRun(photos, queue, { staleCount, isOnStage }, act) {
   let wasBusy = false;
   let spoken = 0;
 
@@ -19,7 +22,8 @@ export function startRun(photos, queue, staleCount, act) {
     const stopped = photos.in("stopped").length;
     const stale = queue.isBusy ? 0 : staleCount();
     byId("offline").hidden = !queue.isOffline;
-    byId("run").hidden = total < 2;
+    // Beside one photo, it is there only while there is something to wait for or to do.
+    byId("run").hidden = total < 2 || (isOnStage() && !queue.isBusy && !stale);
     byId("run").classList.toggle("is-busy", queue.isBusy);
     const bar = byId("run-bar");
     bar.max = Math.max(1, total);

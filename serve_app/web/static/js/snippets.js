@@ -17,8 +17,8 @@ export function curl({ url, file, fields, output, hasKey }) {
   if (hasKey) parts.push(`-H "X-API-Key: $CVUNET_API_KEY"`);
   for (const [name, value] of [["image", file], ...fields]) {
     const isFile = typeof value !== "string";
-    const form = isFile ? `-F ${shell(`${name}=@${curlFile(value.name)}`)}` : `--form-string ${shell(`${name}=${value}`)}`;
-    parts.push(form);
+    const field = isFile ? `${name}=@${curlFile(value.name)}` : `${name}=${value}`;
+    parts.push(`-F ${shell(field)}`);
   }
   parts.push(`-o ${shell(output)}`);
   return parts.join(" \\\n  ");

@@ -62,11 +62,18 @@ export class Split {
   }
 
   draw() {
-    const x = this.#hasResult ? this.x : this.#stage.clientWidth;
-    this.#stage.style.setProperty("--split", `${x}px`);
-    const percent = Math.round(Number(this.#input.value));
+    const { style, classList, clientWidth, clientHeight } = this.#stage;
+    const { left, top, right, bottom } = this.#camera.seen;
+    const value = Number(this.#input.value);
+    style.setProperty("--split", this.#hasResult ? `${this.x}px` : "100%");
+    style.setProperty("--part", `${value}%`);
+    style.setProperty("--seen-left", `${left}px`);
+    style.setProperty("--seen-top", `${top}px`);
+    style.setProperty("--seen-right", `${clientWidth - right}px`);
+    style.setProperty("--seen-bottom", `${clientHeight - bottom}px`);
+    const percent = Math.round(value);
     this.#input.setAttribute("aria-valuetext", t("split.value", { percent }));
-    this.#stage.classList.toggle("is-all-before", percent > 92);
-    this.#stage.classList.toggle("is-all-after", percent < 8);
+    classList.toggle("is-all-before", percent > 88);
+    classList.toggle("is-all-after", percent < 12);
   }
 }
