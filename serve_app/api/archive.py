@@ -21,13 +21,14 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  #
 class StreamedZip:
     """A ZIP whose bytes can be taken as soon as they are written.
 
+    Each entry has its size and checksum before its data, so that it can be unpacked from a stream.
+
     What has not been taken yet waits in memory up to a bound, then on disk: a client that reads
     only once it has sent everything must not bring its own upload to a halt.
     """
 
     def __init__(self) -> None:
         self._queue = _Queue()
-        # The queue cannot seek, so the ZIP is written with data descriptors, front to back.
         self._zip = zipfile.ZipFile(self._queue, "w", zipfile.ZIP_STORED)
 
     def add(self, name: str, data: bytes) -> None:
@@ -74,28 +75,40 @@ def safe_stem(filename: str) -> str:
 
 
 class _Queue:
-    """Bytes in and out, first in first out. Not seekable, as a socket isn't."""
+    """Bytes in and out, first in first out; a writer may go back over what is not taken yet."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its owner
-        self._start = self._end = 0
+        self._dropped = 0  # bytes that the file doesn't hold any more
+        self._taken = self._at = self._end = 0  # positions, counted from the first byte ever
 
     def write(self, data: bytes) -> int:
-        self._file.seek(self._end)
+        self._file.seek(self._at - self._dropped)
         self._file.write(data)
-        self._end += len(data)
+        self._at += len(data)
+        self._end = max(self._end, self._at)
         return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, position: int) -> int:
+        if position < self._taken:
+            raise OSError("what has been taken cannot be written again")
+        self._at = position
+        return position
 
     def flush(self) -> None:
         """Nothing to do: what is written can be taken at once."""
 
     def take(self, most: int) -> bytes:
-        self._file.seek(self._start)
-        data = self._file.read(min(most, self._end - self._start))
-        self._start += len(data)
-        if self._start == self._end:  # all taken: the space is free again
-            self._file.truncate(0)
-            self._start = self._end = 0
+        self._file.seek(self._taken - self._dropped)
+        data = self._file.read(min(most, self._end - self._taken))
+        self._taken += len(data)
+        if self._taken == self._end and self._dropped != self._end:  # the space is free again
+            self._file.seek(0)
+            self._file.truncate()
+            self._dropped = self._end
         return data
 
     def close(self) -> None:
