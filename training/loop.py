@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from serve_app.models.unet import UNetMatting
 from training.batches import Batch, Batches
 from training.data import Collection
 from training.losses import total, training_losses
-from training.settings import Settings, Stage
+from training.settings import Settings
 from training.state import State, follow, follower, load_state, save_state
 from training.validate import Example, quick_scores, some
 
@@ -38,7 +39,7 @@ def fresh_state(settings: Settings, device: torch.device) -> State:
         weight_decay=0.0,
     )
     rng = torch.Generator().manual_seed(settings.seed)
-    return State(model, follower(model), optimizer, rng)
+    return State(model, follower(model), optimizer, rng, rng.get_state())
 
 
 def train(
@@ -49,7 +50,10 @@ def train(
     device: torch.device,
     version: str,
 ) -> State:
-    """Run to the end of the schedule, from the state in `out` if there is one."""
+    """Run to the end of the schedule, from the state in `out` if there is one.
+
+    While a step is taken, another thread draws the next batch.
+    """
     out.mkdir(parents=True, exist_ok=True)
     state = fresh_state(settings, device)
     if (out / STATE_FILE).exists():
@@ -59,10 +63,13 @@ def train(
     selection = some(examples, settings.validate_images)
     saved = validated = state.seconds
     clock = time.monotonic() - state.seconds
-    while (done := progress(settings, state)) < 1:
-        stage = next(stage for stage in settings.stages if done < stage.until)
+    drawer = ThreadPoolExecutor(1)
+    ahead = drawer.submit(draw, batches, progress(settings, state.step, state.seconds))
+    while (done := progress(settings, state.step, state.seconds)) < 1:
+        batch, state.drawn = ahead.result()
+        ahead = drawer.submit(draw, batches, progress(settings, state.step + 1, state.seconds))
         rate = learning_rate(settings, done)
-        terms = train_step(state, settings, draw(batches, stage, state), rate)
+        terms = train_step(state, settings, batch, rate)
         state.step += 1
         state.seconds = time.monotonic() - clock
         if state.step % _LOG_EVERY == 0:
@@ -74,16 +81,17 @@ def train(
         if state.seconds - saved > _SAVE_SECONDS:
             save_state(out / STATE_FILE, state)
             saved = state.seconds
+    drawer.shutdown()
     save_state(out / STATE_FILE, state)
     validate(state, selection, out, version)
     return state
 
 
-def progress(settings: Settings, state: State) -> float:
+def progress(settings: Settings, step: int, seconds: float) -> float:
     """How much of the run is over, 0-1: by the clock if it was given minutes, else by steps."""
     if settings.steps is not None:
-        return state.step / settings.steps
-    return state.seconds / (settings.minutes * 60)
+        return step / settings.steps
+    return seconds / (settings.minutes * 60)
 
 
 def learning_rate(settings: Settings, done: float) -> float:
@@ -94,10 +102,13 @@ def learning_rate(settings: Settings, done: float) -> float:
     return settings.learning_rate * (1 + math.cos(math.pi * rest)) / 2
 
 
-def draw(batches: Batches, stage: Stage, state: State) -> Batch:
-    weights = torch.tensor([canvas.weight for canvas in stage.canvases])
-    canvas = stage.canvases[int(torch.multinomial(weights, 1, generator=state.rng))]
-    return batches.draw(canvas.size, canvas.batch)
+def draw(batches: Batches, done: float) -> tuple[Batch, torch.Tensor]:
+    """A batch for this part of the run, and the state that its draws left the generator in."""
+    stages = batches.settings.stages
+    canvases = next((stage for stage in stages if done < stage.until), stages[-1]).canvases
+    weights = torch.tensor([canvas.weight for canvas in canvases])
+    canvas = canvases[int(torch.multinomial(weights, 1, generator=batches.rng))]
+    return batches.draw(canvas.size, canvas.batch), batches.rng.get_state()
 
 
 def train_step(

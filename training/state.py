@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from serve_app.models.unet import UNetMatting
 
@@ -18,6 +18,7 @@ class State:
     ema: UNetMatting
     optimizer: torch.optim.Optimizer
     rng: torch.Generator  # every random draw of the run comes from it
+    drawn: Tensor  # its state after the last batch trained on; it may be one batch ahead
     step: int = 0
     seconds: float = 0.0  # of training so far, without the time it was not running
     best: float = 0.0  # IoU of the best checkpoint written
@@ -31,7 +32,7 @@ def save_state(path: Path, state: State) -> None:
             "model": state.model.state_dict(),
             "ema": state.ema.state_dict(),
             "optimizer": state.optimizer.state_dict(),
-            "rng": state.rng.get_state(),
+            "rng": state.drawn,
             "step": state.step,
             "seconds": state.seconds,
             "best": state.best,
@@ -48,7 +49,8 @@ def load_state(path: Path, state: State) -> None:
     state.model.load_state_dict(saved["model"])
     state.ema.load_state_dict(saved["ema"])
     state.optimizer.load_state_dict(saved["optimizer"])
-    state.rng.set_state(saved["rng"].cpu())
+    state.drawn = saved["rng"].cpu()
+    state.rng.set_state(state.drawn)
     state.step, state.seconds = saved["step"], saved["seconds"]
     state.best = saved["best"]
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from serve_app.models.checkpoint import load_checkpoint
+from training import loop
 from training.__main__ import main
 from training.batches import Batches
 from training.data import Collection
@@ -18,7 +19,7 @@ from training.loop import (
     train_step,
 )
 from training.settings import Settings
-from training.state import State, follow, load_state, save_state
+from training.state import State, follow, save_state
 from training.validate import load_examples, predict, quick_scores
 
 CPU = torch.device("cpu")
@@ -28,23 +29,26 @@ def weights(state: State) -> list[torch.Tensor]:
     return [*state.model.state_dict().values(), *state.ema.state_dict().values()]
 
 
-def steps(state: State, collection: Collection, settings: Settings, count: int) -> State:
-    batches = Batches(collection, settings, state.rng)
-    for _ in range(count):
-        train_step(state, settings, batches.draw((64, 64), 4), 1e-3)
-        state.step += 1
-    return state
-
-
-def test_a_resumed_run_is_the_run_itself(
-    collection: Collection, settings: Settings, tmp_path: Path
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    collection: Collection, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = steps(fresh_state(settings, CPU), collection, settings, 4)
-    save_state(tmp_path / "x.pt", steps(fresh_state(settings, CPU), collection, settings, 2))
-    resumed = fresh_state(settings.model_copy(update={"seed": 99}), CPU)
-    load_state(tmp_path / "x.pt", resumed)
-    steps(resumed, collection, settings, 2)
-    assert resumed.step == whole.step == 4
+    def run(name: str) -> State:
+        return train(settings, collection, [], tmp_path / name, CPU, "0")
+
+    def dies(state: State, *rest: object) -> dict[str, torch.Tensor]:
+        if state.step == 3:
+            raise KeyboardInterrupt
+        return train_step(state, *rest)
+
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0)
+    whole = run("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run("killed")
+    resumed = run("killed")
+    assert resumed.step == whole.step == settings.steps
+    assert torch.equal(resumed.drawn, whole.drawn)
     for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
