@@ -11,15 +11,31 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 
 from serve_app.errors import InvalidOption, SettingsError
-from serve_app.imaging.background import parse_color
+from serve_app.imaging.background import COLOR_NAMES, parse_color
 from serve_app.imaging.crop import parse_margin
 from serve_app.imaging.placement import parse_placement
 from serve_app.imaging.roi import WHOLE, parse_roi
 from serve_app.types import Size
 
 DEFAULT_PRESET = "bulk"
+
+# What the parsers of `imaging` accept, for the API's description alone.
+_LENGTH = r"[0-9]{1,6}(\.[0-9]{1,6})?(px|%)?"
+_PERCENT = r"(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%"
+_MARGIN: JsonDict = {"pattern": rf"^{_LENGTH}(( +{_LENGTH})?|( +{_LENGTH}){{3}})$"}
+_ROI: JsonDict = {"pattern": rf"^{_LENGTH}( +{_LENGTH}){{3}}$"}
+_SCALE: JsonDict = {"pattern": r"^(original|(100|[1-9][0-9](\.[0-9]{1,6})?)%)$"}
+_POSITION: JsonDict = {"pattern": rf"^(original|center|{_PERCENT}( +{_PERCENT})?)$"}
+_BACKGROUND: JsonDict = {
+    "anyOf": [
+        {"type": "string", "enum": ["transparent", "blur"]},
+        {"type": "string", "pattern": "^#([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})$"},
+        {"type": "string", "enum": [*COLOR_NAMES]},
+    ]
+}
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -68,25 +84,31 @@ class Options(BaseModel):
     background: str = Field(
         "transparent",
         description="transparent, blur, a CSS colour name or #rgb, #rgba, #rrggbb, #rrggbbaa",
+        json_schema_extra=_BACKGROUND,
     )
     crop: Bool = Field(False, description="crop to the subject")
     margin: str = Field(
-        "0px", description="around a crop: px or % of the subject; 1, 2 or 4 values as in CSS"
+        "0px",
+        description="around a crop: px or % of the subject; 1, 2 or 4 values as in CSS",
+        json_schema_extra=_MARGIN,
     )
 
     roi: str = Field(
         WHOLE,
         description="region of interest, x1 y1 x2 y2 in px or %: all outside of it is background",
+        json_schema_extra=_ROI,
     )
     scale: str = Field(
         "original",
         description="fits the subject into this part of the canvas: original, or 10% to 100%; "
         "centred unless position is given",
+        json_schema_extra=_SCALE,
     )
     position: str = Field(
         "original",
         description="where the subject stands: original, center, or one or two percentages "
         "(across, down)",
+        json_schema_extra=_POSITION,
     )
     shadow: Literal["none", "drop", "ground"] = Field(
         "none", description="a shadow under the subject, in cutout and composite"

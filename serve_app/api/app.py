@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
+from serve_app.api.openapi import openapi_routes
 from serve_app.api.page import page_routes
 from serve_app.api.problems import handle_http_exception, handle_matting_error
 from serve_app.api.rembg import RembgRoutes
@@ -29,6 +30,7 @@ def build_api(
     return Starlette(
         routes=[
             *page_routes(),
+            *openapi_routes(settings, presets),
             *NativeRoutes(matting, settings, presets, access).routes(),
             RemovebgRoutes(matting, settings, presets, access, remote).mount(),
             RembgRoutes(matting, settings, presets, access, remote).mount(),

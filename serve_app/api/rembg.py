@@ -44,7 +44,7 @@ MODELS = (
     "birefnet-hrsod|birefnet-cod|birefnet-massive|ben2-base|ben_custom|bria-rmbg|dis_custom"
 )
 
-_QUERY_ALWAYS = ("bgc", "extras")  # query parameters on POST too
+QUERY_ALWAYS = ("bgc", "extras")  # query parameters on POST too
 _MAX_FIELDS = 100
 _OVERHEAD = 1_000_000  # bytes of a form that are not the file
 
@@ -141,12 +141,12 @@ class RembgRoutes:
         return await self._answer(request, await self._remote.fetch(query["url"]), parameters)
 
     async def _remove_file(self, request: Request) -> Response:
-        values = {k: v for k, v in request.query_params.items() if k in _QUERY_ALWAYS}
+        values = {k: v for k, v in request.query_params.items() if k in QUERY_ALWAYS}
         places = dict.fromkeys(values, "query")
         upload = bounded(request, self._max_bytes + _OVERHEAD)
         async with upload.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
             fields = {k: v for k, v in form.items() if isinstance(v, str)}
-            fields = {k: v for k, v in fields.items() if k not in _QUERY_ALWAYS}
+            fields = {k: v for k, v in fields.items() if k not in QUERY_ALWAYS}
             parameters = _parse({**values, **fields}, {**dict.fromkeys(fields, "body"), **places})
             file = form.get("file")
             if not isinstance(file, UploadFile):
