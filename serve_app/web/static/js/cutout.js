@@ -18,7 +18,8 @@ export async function cutOut(photo, options, limits, signal) {
     throw new Problem({ code: "file_too_large", detail: t("error.local-size", values) });
   }
   const fields = cutoutFields(options, photo);
-  const fingerprint = options.fingerprint;
+  const { fingerprint } = options;
+  photo.asked = fingerprint;
   const start = performance.now();
   const { blob, headers } = await requestMatting(photo.file, fields, signal);
   const seconds = (performance.now() - start) / 1000;

@@ -18,6 +18,7 @@ export class Photo {
     this.result = null; // { blob, width, height, foreground, seconds, … } of the last success
     this.error = null; // { code, detail } of the last failure
     this.trimap = null; // File
+    this.asked = null; // fingerprint of the options it was last sent with
     this.thumbnails = { before: null, after: null }; // object URLs
   }
 }

@@ -24,8 +24,7 @@ export function startRerun(photos, queue, options, onStage) {
     queue.add([...first, ...list.filter((photo) => photo !== looked)], { first: true });
   }
 
-  const isFresh = (photo) =>
-    photo.state === "done" && photo.result.fingerprint === options.fingerprint;
+  const isFresh = (photo) => photo.state !== "failed" && photo.asked === options.fingerprint;
 
   options.addEventListener("change", ({ detail }) => {
     if (detail.local) return;

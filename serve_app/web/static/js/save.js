@@ -63,7 +63,7 @@ export class Save {
     const name = { png: "PNG", webp: "WebP", jpeg: "JPEG" }[this.format];
     if (!this.#isPacking) {
       byId("download").textContent = photo
-        ? t("save.one", { format: name })
+        ? t("save.file", { format: name })
         : tCount("save.zip", count);
     }
     byId("mask").textContent = t(photo ? "save.mask" : "save.masks");
