@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from serve_app.api.openapi_parts import Schema
+from serve_app.api.openapi_parts import EMPTY, Schema
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; }
@@ -102,7 +102,9 @@ def _names(names: Iterable[str]) -> str:
 
 def _values(schema: Schema) -> str:
     """A schema in a few words."""
-    choices = [choice for choice in schema.get("anyOf", [schema]) if choice.get("const") != ""]
+    choices = [choice for choice in schema.get("anyOf", [schema]) if choice != EMPTY]
+    if {"type": "boolean"} in choices:
+        choices = [{"type": "boolean"}]
     words = " or ".join(_kind(choice) for choice in choices)
     default: Any = schema.get("default")
     return words if default in (None, "") else f"{words} (<code>{escape(str(default))}</code>)"

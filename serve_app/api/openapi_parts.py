@@ -8,6 +8,7 @@ Schema: TypeAlias = dict[str, Any]
 
 FILE: Schema = {"type": "string", "format": "binary"}
 EMPTY: Schema = {"type": "string", "const": ""}  # an option that is sent empty is not given
+FLAGS = ("true", "false", "1", "0", "yes", "no", "on", "off")  # as text, in any case
 _SHOWN = ("description", "default")
 
 
@@ -26,6 +27,8 @@ def or_empty(schema: Schema) -> Schema:
     rule = {key: value for key, value in schema.items() if key not in (*_SHOWN, "title")}
     shown = {key: schema[key] for key in _SHOWN if schema.get(key) is not None}
     choices = [choice for choice in rule.pop("anyOf", [rule]) if choice.get("type") != "null"]
+    if rule.get("type") == "boolean":
+        choices.append({"type": "string", "enum": [*FLAGS]})
     return {**shown, "anyOf": [*choices, EMPTY]}
 
 

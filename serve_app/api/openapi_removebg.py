@@ -162,7 +162,10 @@ def _body(properties: dict[str, Schema], *files: str) -> Schema:
     return {
         "type": "object",
         "properties": properties,
-        "oneOf": [{"required": [source]} for source in sources],
+        "oneOf": [
+            {"required": [source], "properties": {source: {"type": "string", "minLength": 1}}}
+            for source in sources
+        ],
     }
 
 

@@ -45,6 +45,7 @@ MODELS = (
 )
 
 QUERY_ALWAYS = ("bgc", "extras")  # query parameters on POST too
+_BYTE = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _MAX_FIELDS = 100
 _OVERHEAD = 1_000_000  # bytes of a form that are not the file
 
@@ -71,7 +72,9 @@ class Parameters(BaseModel):
     dc: bool = Field(False, description="removes the old background's colour from the edge")
     vm: bool = Field(False, description="accepted, has no effect")
     bgc: Annotated[str, BeforeValidator(_color)] = Field(
-        "", validate_default=False, description="background colour r,g,b,a, each 0-255"
+        "",
+        description="background colour r,g,b,a, each 0-255",
+        json_schema_extra={"pattern": f"^{_BYTE}(,{_BYTE}){{2,3}}$"},
     )
     extras: str = Field("", description="accepted, has no effect")
 
