@@ -153,7 +153,7 @@ def test_many_in_one_go(page: Any, service: Service, tmp_path: Path, make_photo:
     page.click("#refresh")
     until(lambda: len(service.matting.asked) > 70)
     page.click("#cancel")
-    assert page.inner_text("#retry").startswith("Retry")
+    assert page.inner_text("#retry").startswith("Go on with")
     page.click("#clear")
     page.click("#clear-dialog [value=yes]")
     assert page.is_visible("#empty")

@@ -250,3 +250,18 @@ def test_a_file_that_is_no_picture_is_left_out(page: Any, tmp_path: Path, photo:
     pick(page, path, photo)
     page.wait_for_selector(".toast >> text=left out")
     assert list(states(page)) == ["cat.jpg"]
+
+
+def test_a_shadow_is_seen_but_not_in_the_mask(page: Any, service: Service, photo: Path) -> None:
+    pick(page, photo)
+    wait_for_result(page)
+    page.click("#advanced summary")
+    assert page.is_hidden("#option-shadow_opacity")
+    page.select_option("#option-shadow", "drop")
+    until(lambda: service.matting.asked[-1].shadow == "drop")
+    wait_for_result(page)
+    assert page.is_visible("#option-shadow_opacity")
+    _, data = save(page)
+    assert data == ask(service.url, photo, shadow="drop", format="png")
+    _, mask = save(page, "#mask")
+    assert mask == ask(service.url, photo, output="alpha", format="png")

@@ -1,5 +1,6 @@
 // The file to save: cutout, background, crop and format put together in the browser.
 
+import { requestMatting } from "./api.js";
 import { blurredBackground } from "./blur.js";
 import { cropBox } from "./crop.js";
 import { originalBitmap } from "./original.js";
@@ -33,6 +34,8 @@ export async function picture(photo, settings) {
 /** The alpha alone, as 8-bit grey, under the same crop. */
 export async function mask(photo, settings) {
   const { result } = photo;
+  const hasShadow = result.fields.some(([name]) => name === "shadow");
+  if (hasShadow) return serviceMask(photo, settings); // the cutout's alpha holds the shadow too
   const box = cropBox(result, settings.isCropped, settings.margin);
   const cutout = await createImageBitmap(result.blob);
   const canvas = canvasOf(box);
@@ -44,6 +47,12 @@ export async function mask(photo, settings) {
   for (let i = 0; i < alpha.length; i++) alpha[i] = data[4 * i + 3];
   canvas.width = 0;
   return greyPng(alpha, box.width, box.height);
+}
+
+async function serviceMask({ file, result }, { isCropped, margin }) {
+  const crop = isCropped ? [["crop", "true"], ["margin", margin]] : [];
+  const fields = result.fields.filter(([name]) => name !== "output" && !name.startsWith("shadow"));
+  return (await requestMatting(file, [...fields, ["output", "alpha"], ...crop])).blob;
 }
 
 async function drawBackground(context, photo, cutout, { background, format }) {

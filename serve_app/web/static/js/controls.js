@@ -45,7 +45,8 @@ function shownValue({ unit }, value, id) {
   return element("output", { id: `${id}-value`, for: id }, withUnit(value, unit));
 }
 
-const withUnit = (value, unit) => (unit ? t(`unit.${unit}`, { value: number(value) }) : number(value));
+const withUnit = (value, unit) =>
+  unit ? t(`unit.${unit}`, { value: number(value) }) : number(value);
 
 function toggle({ on, off }, value, id, change) {
   return element("input", {

@@ -9,9 +9,12 @@ export const OPTIONS = [
   { name: "alpha_threshold", kind: "range", min: 0, max: 50, step: 1 },
   { name: "erode", kind: "range", min: 0, max: 5, step: 1, unit: "px" },
   { name: "feather", kind: "range", min: 0, max: 10, step: 1, unit: "px" },
+  { name: "semitransparency", kind: "switch", on: true, off: false },
+  { name: "shadow", kind: "choice", values: ["none", "drop", "ground"] },
+  { name: "shadow_opacity", kind: "range", min: 0, max: 100, step: 1, unit: "percent", needs: "shadow" },
   { name: "size", kind: "choice", values: ["original", "1mp", "2mp", "4mp", "8mp", "network"] },
   { name: "crop", kind: "switch", on: true, off: false, local: true },
-  { name: "margin", kind: "text", local: true },
+  { name: "margin", kind: "text", local: true, needs: "crop" },
 ];
 
 export class Options extends EventTarget {
@@ -31,6 +34,11 @@ export class Options extends EventTarget {
 
   get(name) {
     return this.#own.has(name) ? this.#own.get(name) : this.#presets[this.preset][name];
+  }
+
+  /** An option that only works beside another one is only there beside it. */
+  isShown({ needs }) {
+    return !needs || ![false, "none"].includes(this.get(needs));
   }
 
   /** What the preset itself asks for beyond the matte: its background and its format. */

@@ -50,7 +50,7 @@ function drawPresets(options) {
 }
 
 function drawOptions(options) {
-  const shown = OPTIONS.filter(({ name }) => name !== "margin" || options.get("crop"));
+  const shown = OPTIONS.filter((option) => options.isShown(option));
   const controls = shown.map((option) =>
     optionControl(option, options.get(option.name), options.isChanged(option.name), (value) =>
       options.set(option.name, value),

@@ -31,7 +31,9 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
     byId("run-text").textContent = summary({ total, done, failed, stopped, stale });
     byId("cancel").hidden = !queue.isBusy;
     byId("retry").hidden = failed + stopped === 0 || queue.isBusy;
-    byId("retry").textContent = tCount("run.retry", failed + stopped);
+    byId("retry").textContent = stopped
+      ? tCount("run.resume", failed + stopped)
+      : tCount("run.retry", failed);
     byId("refresh").hidden = stale === 0;
     byId("refresh").textContent = t("run.refresh");
     speak(total, done, failed);
