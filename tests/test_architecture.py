@@ -12,12 +12,12 @@ from serve_app.settings import ROOT
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"errors", "types", "settings"},
+    {"errors", "types", "settings", "timing"},
     {"imaging"},
     {"options"},
     {"models"},
     {"engines"},
-    {"batching"},
+    {"batching", "preprocess", "postprocess"},
     {"pipeline"},
     {"api"},
     {"deployments"},

@@ -16,7 +16,7 @@ from serve_app.api.openapi_parts import (
 )
 from serve_app.imaging.sniff import ACCEPTED
 from serve_app.options import DEFAULT_PRESET, Options
-from serve_app.pipeline import MEDIA_TYPES
+from serve_app.postprocess import MEDIA_TYPES
 
 TAG = {"name": "Native", "description": "The service's own API."}
 

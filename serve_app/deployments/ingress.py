@@ -103,7 +103,7 @@ class Ingress:
         except asyncio.CancelledError:
             # The client has gone or its time is up: nobody waits for this work any more.
             for response in (finished, prediction, prepared):
-                response.cancel()
+                response.cancel()  # type: ignore[no-untyped-call]
             raise
         except BackPressureError as exc:
             raise Overloaded("every queue is full: try again shortly", retry_after=2) from exc

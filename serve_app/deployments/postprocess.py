@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 from serve_app.options import Options
-from serve_app.pipeline import finish
+from serve_app.postprocess import finish
 from serve_app.types import Prediction, Prepared, Result
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 from serve_app.options import Options
-from serve_app.pipeline import prepare
+from serve_app.preprocess import prepare
 from serve_app.settings import Settings
 from serve_app.types import Prepared, Upload
 

@@ -14,6 +14,7 @@ from serve_app.types import Array, Size
 Color: TypeAlias = tuple[int, int, int, int]  # sRGB and straight alpha, each 0-255
 
 TRANSPARENT: Color = (0, 0, 0, 0)
+WHITE: Color = (255, 255, 255, 255)
 COLOR_NAMES = tuple(sorted(ImageColor.colormap))
 
 _HEX = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})")

@@ -1,7 +1,9 @@
-"""The README's curl lines, run as they stand against the real service."""
+"""The README's calls in curl, Python and JavaScript, run as they stand against the service."""
 
+import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import encoded, picture
 from tests.deployments.conftest import Service
-from tests.readme import shell_lines
+from tests.readme import code_blocks, shell_lines
 
 CALLS = shell_lines("curl")
 
@@ -18,8 +20,7 @@ CALLS = shell_lines("curl")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("words", CALLS, ids=" ".join)
 def test_its_calls_work(words: list[str], service: Service, tmp_path: Path) -> None:
-    for name in ("photo.jpg", "other.jpg", "background.jpg"):
-        (tmp_path / name).write_bytes(encoded(picture(), "JPEG"))
+    lay_out_photos(tmp_path)
     here = [word.replace("http://127.0.0.1:8000", service.url) for word in words]
     subprocess.run([*here, "--fail", "--silent", "--show-error"], cwd=tmp_path, check=True)
     made = tmp_path / words[words.index("-o") + 1]
@@ -29,6 +30,35 @@ def test_its_calls_work(words: list[str], service: Service, tmp_path: Path) -> N
         return
     with Image.open(made) as image:
         assert image.format in ("PNG", "WEBP", "JPEG")
+
+
+def test_its_python_works(service: Service, tmp_path: Path) -> None:
+    lay_out_photos(tmp_path)
+    (code,) = code_blocks("python")
+    here = code.replace("http://127.0.0.1:8000", service.url)
+    done = subprocess.run(
+        [sys.executable, "-c", here], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "2 done, 0 failed\n"
+    assert sorted(p.name for p in (tmp_path / "cutouts").iterdir()) == ["other.webp", "photo.webp"]
+
+
+def test_its_javascript_works(service: Service, tmp_path: Path) -> None:
+    if shutil.which("node") is None:
+        if os.environ.get("CI"):
+            pytest.fail("node is missing: CI must have it")
+        pytest.skip("node is not installed")
+    lay_out_photos(tmp_path)
+    (code,) = code_blocks("js")
+    (tmp_path / "call.mjs").write_text(code.replace("http://127.0.0.1:8000", service.url))
+    subprocess.run(["node", "call.mjs"], cwd=tmp_path, check=True)
+    with Image.open(tmp_path / "on-white.png") as image:
+        assert image.mode == "RGB"
+
+
+def lay_out_photos(folder: Path) -> None:
+    for name in ("photo.jpg", "other.jpg"):
+        (folder / name).write_bytes(encoded(picture(), "JPEG"))
 
 
 def test_it_has_calls_to_run() -> None:

@@ -1,0 +1,150 @@
+"""From the network's alpha to the file that was asked for: refine, clean, colour, place, encode."""
+
+import cv2
+import numpy as np
+
+from serve_app.imaging.background import WHITE, blurred_background, composite, parse_color
+from serve_app.imaging.crop import crop, crop_box, parse_margin
+from serve_app.imaging.encode import Format, encode_cutout, encode_image, encode_zip
+from serve_app.imaging.foreground import estimate_foreground
+from serve_app.imaging.geometry import from_network, shrink
+from serve_app.imaging.matte import (
+    bounding_box,
+    erode,
+    feather,
+    honour_trimap,
+    threshold,
+    trimap_of,
+)
+from serve_app.imaging.placement import Placement, parse_placement, place, target_box
+from serve_app.imaging.refine import upsample_alpha
+from serve_app.imaging.roi import clear_outside
+from serve_app.imaging.shadow import cast_shadow, lay_under
+from serve_app.imaging.solid import make_solid
+from serve_app.options import Options
+from serve_app.timing import timed
+from serve_app.types import Array, Box, Prediction, Prepared, Result
+
+MEDIA_TYPES: dict[Format, str] = {
+    "png": "image/png",
+    "webp": "image/webp",
+    "jpeg": "image/jpeg",
+    "zip": "application/zip",
+}
+
+
+def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Result:
+    """Turn the network's alpha into the file that was asked for.
+
+    Raises:
+        InvalidOption: the format cannot hold the image.
+    """
+    timings = {**prepared.timings, **prediction.timings}
+    source = prepared.source
+    with timed(timings, "post"):
+        matte = full_alpha(prepared, prediction.alpha, options)
+        color = source.image
+        if options.decontaminate and options.output in ("cutout", "composite"):
+            color = estimate_foreground(color, matte)
+        color, alpha, subject = _placed(color, matte, options)
+        if options.shadow != "none" and options.output in ("cutout", "composite"):
+            shadow = cast_shadow(alpha, subject, options.shadow)
+            color, alpha = lay_under(color, alpha, shadow, options.shadow_opacity)
+        box = Box(0, 0, *source.size)
+        if options.crop and subject.width:
+            box = crop_box(bounding_box(alpha), parse_margin(options.margin), source.size)
+        image = _picture(prepared, color, alpha, options, matte)
+        color, alpha, image = crop([color, alpha, image], box)
+    format: Format = "png" if options.format == "auto" else options.format
+    with timed(timings, "encode"):
+        if format == "zip":
+            body = encode_zip(color, alpha, options.quality, source.dpi)
+        elif options.output == "cutout" and format != "jpeg":
+            body = encode_cutout(color, alpha, format, options.quality, source.dpi)
+        else:
+            body = encode_image(image, format, options.quality, source.dpi)
+    return Result(
+        body=body,
+        media_type=MEDIA_TYPES[format],
+        size=(box.height, box.width),
+        original=prepared.original,
+        foreground=_within(subject, box),
+        model=prediction.model,
+        batch_size=prediction.batch_size,
+        timings=timings,
+    )
+
+
+def full_alpha(prepared: Prepared, alpha: Array, options: Options) -> Array:
+    """Bring the network's padded alpha to the answer's size and clean it: uint8 [H, W]."""
+    alpha = _in_region(prepared, from_network(alpha, prepared.geometry), options)
+    alpha = threshold(alpha, options.alpha_threshold)
+    alpha = erode(alpha, options.erode)
+    alpha = feather(alpha, options.feather)
+    if not options.semitransparency:
+        alpha = make_solid(alpha)
+    alpha = honour_trimap(alpha, prepared.known)
+    if prepared.source.alpha is not None:
+        alpha = np.asarray(cv2.multiply(alpha, prepared.source.alpha, scale=1 / 255), np.uint8)
+    return clear_outside(alpha, prepared.region)
+
+
+def _in_region(prepared: Prepared, alpha: Array, options: Options) -> Array:
+    """Bring the alpha of the region that the network saw to the answer's size; 0 outside of it."""
+    region = prepared.region
+    size = (region.height, region.width)
+    if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
+        alpha = shrink(alpha, size)
+    else:
+        (guide,) = crop([prepared.source.image], region)
+        alpha = upsample_alpha(alpha, guide, size, options.refine)
+    if size == prepared.source.size:
+        return alpha
+    out = np.zeros(prepared.source.size, np.uint8)
+    out[region.top : region.top + size[0], region.left : region.left + size[1]] = alpha
+    return out
+
+
+def _placed(color: Array, alpha: Array, options: Options) -> tuple[Array, Array, Box]:
+    """Move and scale the subject as asked; its box comes with it."""
+    subject = bounding_box(alpha)
+    placement = parse_placement(options.scale, options.position)
+    if placement == Placement() or not subject.width:
+        return color, alpha, subject
+    target = target_box(subject, placement, alpha.shape)
+    return *place(color, alpha, subject, target), target
+
+
+def _picture(
+    prepared: Prepared, color: Array, alpha: Array, options: Options, matte: Array
+) -> Array:
+    """What `output` asks for, before cropping: [H, W], [H, W, 3] or [H, W, 4]."""
+    match options.output:
+        case "alpha":
+            return alpha
+        case "trimap":
+            return trimap_of(alpha)
+        case "cutout":
+            return composite(color, alpha, WHITE) if options.format == "jpeg" else color
+        case "composite":
+            return _on_background(prepared, color, alpha, options, matte)
+
+
+def _on_background(
+    prepared: Prepared, color: Array, alpha: Array, options: Options, matte: Array
+) -> Array:
+    if prepared.background is not None:
+        return composite(color, alpha, prepared.background)
+    if options.background == "blur":
+        return composite(color, alpha, blurred_background(prepared.source.image, matte))
+    image = composite(color, alpha, parse_color(options.background))
+    if image.shape[2] == 4 and options.format == "jpeg":
+        return composite(image[..., :3], image[..., 3], WHITE)
+    return image
+
+
+def _within(subject: Box, box: Box) -> Box:
+    """The subject's place in the cropped picture."""
+    if not subject.width:
+        return subject
+    return Box(subject.top - box.top, subject.left - box.left, subject.height, subject.width)
