@@ -53,8 +53,11 @@ class Limits(Section):
     batch_concurrency: int = Field(
         4, ge=1, le=64, description="images of one batch request at work at once"
     )
+    upload_timeout_s: float = Field(
+        120.0, gt=0, description="for the upload of one request other than a batch, s"
+    )
     upload_idle_timeout_s: float = Field(
-        30.0, gt=0, description="a batch upload that brings no byte for so long ends, s"
+        20.0, gt=0, description="an upload that makes no progress for so long ends, s"
     )
 
 

@@ -12,11 +12,10 @@ such an error is the answer; after that it stands in the manifest, beside what w
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -24,8 +23,9 @@ from serve_app.api.archive import OutputNames, StreamedZip
 from serve_app.api.batch_form import BatchForm, BatchImage
 from serve_app.api.parts import read_parts
 from serve_app.api.problems import internal_error
+from serve_app.api.receiving import receive_pieces
 from serve_app.api.service import Matting
-from serve_app.errors import FileTooLarge, MattingError, RetryLater, UploadTimeout
+from serve_app.errors import FileTooLarge, MattingError, RetryLater
 from serve_app.settings import Limits
 from serve_app.types import Result, Upload
 
@@ -41,10 +41,6 @@ class _Entry:
 
     name: str
     work: asyncio.Task[Result]
-
-
-class _Gone(Exception):
-    """The client has left."""
 
 
 class BatchAnswer(Response):
@@ -75,7 +71,7 @@ class BatchAnswer(Response):
         ]
         try:
             await self._send(send)
-        except _Gone:
+        except ClientDisconnect:
             logger.info("client left", extra={"matting_request_id": self._request_id})
         finally:
             while not self._entries.empty():
@@ -90,37 +86,22 @@ class BatchAnswer(Response):
     async def _read(self, receive: Receive) -> None:
         """Take the upload apart and start the work on each image as it comes."""
         try:
-            parts = read_parts(self._content_type, self._chunks(receive), self._limits.max_bytes)
+            pieces = receive_pieces(receive, self._limits)
+            parts = read_parts(self._content_type, pieces, self._limits.max_bytes)
             async for part in parts:
                 if image := self._form.take(part):
                     await self._places.acquire()
                     work = asyncio.create_task(self._matte(image))
                     self._entries.put_nowait(_Entry(image.name, work))
             self._form.check_end()
-        except (MattingError, _Gone) as exc:
+        except (MattingError, ClientDisconnect) as exc:
             self._error = exc
             self._news.set()
         self._entries.put_nowait(None)
-        while not isinstance(self._error, _Gone):
+        while not isinstance(self._error, ClientDisconnect):
             if (await receive())["type"] == "http.disconnect":
-                self._error = _Gone()
+                self._error = ClientDisconnect()
         self._news.set()
-
-    async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:
-        more = True
-        while more:
-            try:
-                async with asyncio.timeout(self._limits.upload_idle_timeout_s):
-                    message = await receive()
-            except TimeoutError as exc:
-                raise UploadTimeout(
-                    f"no byte came for {self._limits.upload_idle_timeout_s:g} s, the limit for a "
-                    "batch: send the rest as another one"
-                ) from exc
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            yield message.get("body", b"")
-            more = message.get("more_body", False)
 
     async def _matte(self, image: BatchImage) -> Result:
         if image.data is None:
@@ -197,7 +178,9 @@ class BatchAnswer(Response):
     async def _next_chunk(self) -> bytes:
         """Wait for bytes of the ZIP; empty at its end."""
         while True:
-            if self._error is not None and (isinstance(self._error, _Gone) or not self._started):
+            if self._error is not None and (
+                isinstance(self._error, ClientDisconnect) or not self._started
+            ):
                 raise self._error
             if (chunk := self._zip.take(_CHUNK)) or self._finished:
                 return chunk

@@ -53,7 +53,7 @@ class BatchForm:
             )
         if part.name == "background_image":
             self._take_background(part)
-        elif part.filename:
+        elif part.is_file:
             raise InvalidOption(
                 f"unknown file field '{part.name[:60]}': a batch takes image and background_image"
             )
@@ -104,4 +104,4 @@ class BatchForm:
                 f"option '{part.name[:60]}' is longer than {_MAX_FIELD} bytes, or there are over "
                 f"{_MAX_FIELDS} of them: no batch needs that"
             )
-        self._pairs = [*self._pairs, (part.name, part.data.decode("utf-8", "replace"))]
+        self._pairs = [*self._pairs, (part.name, part.text)]

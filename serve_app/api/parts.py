@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _MAX_HEADERS = 16  # in one part
+_MAX_PARTS = 100  # in a form that is no batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,13 @@ class Part:
 
     name: str
     filename: str
+    is_file: bool  # whether it has a filename at all, were it an empty one
     data: bytes
     size: int
+
+    @property
+    def text(self) -> str:
+        return self.data.decode("utf-8", "replace")
 
 
 @dataclass(slots=True)
@@ -69,7 +75,8 @@ class _Collector:
     def on_part_end(self) -> None:
         _, options = parse_options_header(self._part.headers.get(b"content-disposition"))
         name, filename = (_text(options.get(key, b"")) for key in (b"name", b"filename"))
-        self.complete.append(Part(name, filename, bytes(self._part.data), self._part.size))
+        data, size = bytes(self._part.data), self._part.size
+        self.complete.append(Part(name, filename, b"filename" in options, data, size))
         self._part = _Growing()
 
     def on_end(self) -> None:
@@ -88,7 +95,7 @@ async def read_parts(
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise MissingImage("the body is no multipart form: curl -F image=@a.jpg -F image=@b.jpg")
+        raise MissingImage("the body is no multipart form with a boundary: curl -F builds one")
     collector = _Collector(max_bytes)
     try:
         parser = MultipartParser(boundary, _callbacks(collector), max_header_count=_MAX_HEADERS)
@@ -100,6 +107,16 @@ async def read_parts(
         raise InputError(f"the multipart body is broken: {exc}") from exc
     if not collector.ended:
         raise InputError("the multipart body ends before its closing boundary: send all of it")
+
+
+async def read_form(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> list[Part]:
+    """All parts of a small form. Raises as `read_parts`, and InputError for too many."""
+    parts = []
+    async for part in read_parts(content_type, chunks, max_bytes):
+        parts.append(part)
+        if len(parts) > _MAX_PARTS:
+            raise InputError(f"over {_MAX_PARTS} parts in the form: send fewer")
+    return parts
 
 
 def _callbacks(collector: _Collector) -> "MultipartCallbacks":

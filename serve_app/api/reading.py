@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.types import Message, Receive
 
-from serve_app.errors import FileTooLarge, InvalidOption, MissingImage, MultipleImages
+from serve_app.api.parts import Part, read_form
+from serve_app.api.receiving import receive_body, too_large
+from serve_app.errors import InvalidOption, MissingImage, MultipleImages
 from serve_app.settings import Limits
 from serve_app.types import Upload
 
 FILES = ("image", "background_image", "trimap")
 
 _FORM_OVERHEAD = 1_000_000  # bytes of a multipart body that are not files: boundaries, fields
-_MAX_FIELDS = 100
 
 _HOW = "send it as multipart field 'image', or as the raw body with an image/* content type"
 
@@ -24,38 +23,40 @@ async def read_matting_request(request: Request, limits: Limits) -> tuple[Upload
     Raises:
         InputError: no image, several, a file over the limit, or an option given twice.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
     query = list(request.query_params.multi_items())
     if kind == "multipart/form-data":
-        upload = bounded(request, len(FILES) * limits.max_bytes + _FORM_OVERHEAD)
-        async with upload.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
-            fields = [(k, v) for k, v in form.multi_items() if isinstance(v, str)]
-            files = await _read_files(form, limits)
+        pieces = receive_body(request, len(FILES) * limits.max_bytes + _FORM_OVERHEAD, limits)
+        parts = await read_form(content_type, pieces, limits.max_bytes)
+        fields = [(part.name, part.text) for part in parts if not part.is_file]
+        files = _files([part for part in parts if part.is_file], limits)
         return _upload(files, fields), merged_options([*query, *fields])
     if kind.startswith("image/") or kind == "application/octet-stream":
-        body = await bounded(request, limits.max_bytes).body()
+        pieces = receive_body(request, limits.max_bytes, limits)
+        body = b"".join([piece async for piece in pieces])
         if not body:
             raise MissingImage(f"the body is empty: {_HOW}")
         return Upload(body), merged_options(query)
     raise MissingImage(f"no image in a body of content type '{kind[:64]}': {_HOW}")
 
 
-async def _read_files(form: FormData, limits: Limits) -> dict[str, bytes]:
+def _files(parts: list[Part], limits: Limits) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for name, value in form.multi_items():
-        if not isinstance(value, UploadFile):
-            continue
-        if name not in FILES:
-            raise InvalidOption(f"unknown file field '{name}': the files are {', '.join(FILES)}")
-        if name in files:
-            if name == "image":
+    for part in parts:
+        if part.name not in FILES:
+            raise InvalidOption(
+                f"unknown file field '{part.name[:60]}': the files are {', '.join(FILES)}"
+            )
+        if part.name in files:
+            if part.name == "image":
                 raise MultipleImages(
                     "two files in field 'image': send one here, or all to /v1/matting/batch"
                 )
-            raise InvalidOption(f"two files in field '{name}': send one")
-        if (value.size or 0) > limits.max_bytes:
-            raise _too_large(value.size or 0, limits.max_bytes)
-        files[name] = await value.read()
+            raise InvalidOption(f"two files in field '{part.name}': send one")
+        if part.size > limits.max_bytes:
+            raise too_large(part.size, limits.max_bytes)
+        files[part.name] = part.data
     return files
 
 
@@ -79,32 +80,3 @@ def merged_options(pairs: list[tuple[str, str]]) -> dict[str, str]:
             raise InvalidOption(f"option '{name}' is given twice: give it once")
         options[name] = value
     return options
-
-
-def bounded(request: Request, max_bytes: int) -> Request:
-    """The same request, whose body ends in FileTooLarge where it passes the bound."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(int(announced), max_bytes)
-    return Request(request.scope, _counting(request.receive, max_bytes))
-
-
-def _counting(receive: Receive, max_bytes: int) -> Receive:
-    received = 0
-
-    async def counted() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > max_bytes:
-            raise _too_large(received, max_bytes)
-        return message
-
-    return counted
-
-
-def _too_large(size: int, limit: int) -> FileTooLarge:
-    return FileTooLarge(
-        f"{size:,} bytes are over the limit of {limit:,}: send a smaller file, or raise "
-        "limits.max_bytes in the settings"
-    )

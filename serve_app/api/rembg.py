@@ -9,24 +9,23 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access
+from serve_app.api.parts import read_form
 from serve_app.api.problems import internal_error
-from serve_app.api.reading import bounded
+from serve_app.api.receiving import receive_body, too_large
 from serve_app.api.remote import Remote
 from serve_app.api.routes import result_fields, result_headers
 from serve_app.api.service import Matting
 from serve_app.errors import (
     DownloadFailed,
     DownloadTimeout,
-    FileTooLarge,
     MattingError,
     RetryLater,
 )
@@ -46,7 +45,6 @@ MODELS = (
 
 QUERY_ALWAYS = ("bgc", "extras")  # query parameters on POST too
 _BYTE = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
-_MAX_FIELDS = 100
 _OVERHEAD = 1_000_000  # bytes of a form that are not the file
 
 
@@ -114,7 +112,7 @@ class RembgRoutes:
         remote: Remote,
     ) -> None:
         self._matting = matting
-        self._max_bytes = settings.limits.max_bytes
+        self._limits = settings.limits
         self._presets = presets
         self._access = access
         self._remote = remote
@@ -146,20 +144,21 @@ class RembgRoutes:
     async def _remove_file(self, request: Request) -> Response:
         values = {k: v for k, v in request.query_params.items() if k in QUERY_ALWAYS}
         places = dict.fromkeys(values, "query")
-        upload = bounded(request, self._max_bytes + _OVERHEAD)
-        async with upload.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS) as form:
-            fields = {k: v for k, v in form.items() if isinstance(v, str)}
-            fields = {k: v for k, v in fields.items() if k not in QUERY_ALWAYS}
-            parameters = _parse({**values, **fields}, {**dict.fromkeys(fields, "body"), **places})
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise _missing("body", "file")
-            data = await file.read()
-        return await self._answer(request, data, parameters)
+        content_type = request.headers.get("content-type", "")
+        parts = []
+        if content_type.startswith("multipart/form-data"):
+            pieces = receive_body(request, self._limits.max_bytes + _OVERHEAD, self._limits)
+            parts = await read_form(content_type, pieces, self._limits.max_bytes)
+        fields = {p.name: p.text for p in parts if not p.is_file and p.name not in QUERY_ALWAYS}
+        parameters = _parse({**values, **fields}, {**dict.fromkeys(fields, "body"), **places})
+        file = next((part for part in parts if part.is_file and part.name == "file"), None)
+        if file is None:
+            raise _missing("body", "file")
+        if file.size > self._limits.max_bytes:
+            raise too_large(file.size, self._limits.max_bytes)
+        return await self._answer(request, file.data, parameters)
 
     async def _answer(self, request: Request, data: bytes, parameters: Parameters) -> Response:
-        if len(data) > self._max_bytes:
-            raise FileTooLarge(f"{len(data):,} bytes are over the limit of {self._max_bytes:,}")
         options = resolve_options(parameters.native(), self._presets)
         result = await self._matting.matte(Upload(data), options)
         request.state.log.update(result_fields(result))
@@ -200,6 +199,8 @@ async def _handle_http_exception(_: Request, exc: Exception) -> Response:
 
 
 async def _handle_bug(request: Request, exc: Exception) -> Response:
+    if isinstance(exc, ClientDisconnect):
+        raise exc
     request_id = request.state.request_id
     logger.error("request failed", exc_info=exc, extra={"matting_request_id": request_id})
     return JSONResponse({"detail": internal_error(request_id).detail}, 500)

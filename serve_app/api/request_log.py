@@ -6,6 +6,7 @@ import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import internal_error, problem_response
@@ -13,6 +14,7 @@ from serve_app.api.problems import internal_error, problem_response
 # A child of Serve's logger, so that its JSON handlers write these lines too.
 logger = logging.getLogger("ray.serve.cvunet")
 
+_CLIENT_LEFT = 499  # for the log alone, as nginx writes it: nobody is there to be answered
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
@@ -51,6 +53,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_noting)
+        except ClientDisconnect:
+            status = status or _CLIENT_LEFT
         except Exception:
             logger.exception("request failed", extra={"matting_request_id": request_id})
             if status:  # too late for another answer

@@ -362,8 +362,10 @@ def test_no_source_and_unreadable_bodies(client: httpx.Client) -> None:
     assert fault(client.post(URL, json={"image_url": None})) == "missing_source"
     assert fault(client.post(URL, json=[1])) == "invalid_json"
     assert fault(client.post(URL, json={"image_file_b64": "!"})) == "failed_to_read_image"
-    broken = client.post(URL, content=b"x", headers={"content-type": "multipart/form-data"})
-    assert (broken.status_code, fault(broken)) == (400, "invalid_request")
+    for kind, code in (("", "missing_source"), ("; boundary=x", "invalid_request")):
+        head = {"content-type": f"multipart/form-data{kind}"}
+        broken = client.post(URL, content=b"x", headers=head)
+        assert (broken.status_code, fault(broken)) == (400, code)
 
 
 def test_unknown_paths_and_methods_answer_in_the_same_shape(client: httpx.Client) -> None:

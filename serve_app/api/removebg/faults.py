@@ -3,7 +3,7 @@
 import logging
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from serve_app.api.problems import internal_error
@@ -16,6 +16,7 @@ from serve_app.errors import (
     InvalidOption,
     InvalidRoi,
     MattingError,
+    MissingImage,
     RateLimited,
     RetryLater,
     SideTooLong,
@@ -25,6 +26,7 @@ from serve_app.errors import (
 logger = logging.getLogger("ray.serve.cvunet")
 
 _CODES: tuple[tuple[type[MattingError], str], ...] = (  # the most special first
+    (MissingImage, "missing_source"),
     (InvalidImage, "failed_to_read_image"),
     (UnsupportedFormat, "invalid_file_type"),
     (FileTooLarge, "file_too_large"),
@@ -79,6 +81,8 @@ async def handle_http_exception(request: Request, exc: Exception) -> Response:
 
 async def handle_bug(request: Request, exc: Exception) -> Response:
     """What nobody foresaw; the log has its cause."""
+    if isinstance(exc, ClientDisconnect):
+        raise exc
     request_id = request.state.request_id
     logger.error("request failed", exc_info=exc, extra={"matting_request_id": request_id})
     return fault_response(internal_error(request_id))

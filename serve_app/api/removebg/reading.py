@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from serve_app.api.reading import bounded
+from serve_app.api.parts import Part, read_form
+from serve_app.api.receiving import receive_body, too_large
 from serve_app.api.remote import Remote
 from serve_app.api.removebg.faults import Fault
-from serve_app.errors import DownloadFailed, DownloadTimeout, FileTooLarge, UrlNotAllowed
+from serve_app.errors import DownloadFailed, DownloadTimeout, UrlNotAllowed
+from serve_app.settings import Limits
 from serve_app.types import Upload
 
 MAX_BYTES = 22_000_000  # of one file; the native limit holds where it is lower
@@ -37,26 +38,25 @@ class Call:
         return name in self.fields or name in self.files
 
 
-async def read_call(request: Request, max_bytes: int) -> Call:
+async def read_call(request: Request, max_bytes: int, limits: Limits) -> Call:
     """Read the body; a parameter that is an empty string or null counts as not given.
 
     Raises:
         Fault: not a body that can be read, two sources or none, two backgrounds.
-        FileTooLarge: a file or the whole body over its limit.
+        InputError: a file or the whole body over its limit, or a broken form.
     """
-    request = bounded(request, len(_FILES) * max_bytes * 4 // 3 + _OVERHEAD)  # 4/3: base64
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    text_bytes = max_bytes * 4 // 3 + _OVERHEAD  # 4/3: base64
+    pieces = receive_body(request, len(_FILES) * text_bytes, limits)
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        call = await _multipart(request)
-    elif kind == "application/json":
-        call = _json(await request.body())
+        call = _multipart(await read_form(content_type, pieces, text_bytes), max_bytes)
     else:
-        # In a thread: unquoting megabytes of base64 takes a while.
-        call = await asyncio.to_thread(_urlencoded, await request.body())
+        body = b"".join([piece async for piece in pieces])
+        # In a thread: parsing megabytes of base64 takes a while.
+        parse = _json if kind == "application/json" else _urlencoded
+        call = await asyncio.to_thread(parse, body)
     _check_sources(call)
-    for data in call.files.values():
-        if len(data) > max_bytes:
-            raise FileTooLarge(f"{len(data):,} bytes are over the limit of {max_bytes:,}")
     return call
 
 
@@ -77,23 +77,17 @@ async def read_upload(call: Call, remote: Remote) -> Upload:
     return Upload(image, background)
 
 
-async def _multipart(request: Request) -> Call:
-    limits = {"max_files": _MAX_FIELDS, "max_fields": _MAX_FIELDS}
-    async with request.form(**limits, max_part_size=MAX_BYTES * 4 // 3 + _OVERHEAD) as form:
-        fields: dict[str, str] = {}
-        files: dict[str, bytes] = {}
-        for name, value in form.multi_items():
-            if isinstance(value, str):
-                fields[name] = value
-            elif name in _FILES and (value.size or value.filename):
-                if name in files:
-                    raise _multiple_sources()
-                files[name] = await _read(value)
-    return Call(_given(fields), files)
-
-
-async def _read(file: UploadFile) -> bytes:
-    return await file.read()
+def _multipart(parts: list[Part], max_bytes: int) -> Call:
+    files: dict[str, bytes] = {}
+    for part in parts:
+        # A browser sends a file field that was left empty as a file of no bytes and no name.
+        if part.is_file and part.name in _FILES and (part.size or part.filename):
+            if part.name in files:
+                raise _multiple_sources()
+            if part.size > max_bytes:
+                raise too_large(part.size, max_bytes)
+            files[part.name] = part.data
+    return Call(_given({part.name: part.text for part in parts if not part.is_file}), files)
 
 
 def _json(body: bytes) -> Call:

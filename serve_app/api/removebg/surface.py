@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access, Allowance
 from serve_app.api.cross_origin import CrossOrigin
+from serve_app.api.receiving import too_large
 from serve_app.api.remote import Remote
 from serve_app.api.removebg.faults import (
     Fault,
@@ -54,6 +55,7 @@ class RemovebgRoutes:
         remote: Remote,
     ) -> None:
         self._matting = matting
+        self._limits = settings.limits
         self._max_bytes = min(MAX_BYTES, settings.limits.max_bytes)
         self._presets = presets
         self._access = access
@@ -79,9 +81,11 @@ class RemovebgRoutes:
 
     async def remove(self, request: Request) -> Response:
         allowance = self._access.admit(request)
-        call = await read_call(request, self._max_bytes)
+        call = await read_call(request, self._max_bytes, self._limits)
         asked = translate(call.fields, call.has("bg_image_file") or call.has("bg_image_url"))
         upload = await read_upload(call, self._remote)
+        if len(upload.image) > self._max_bytes:  # in base64 or behind a URL
+            raise too_large(len(upload.image), self._max_bytes)
         options = resolve_options(
             asked.options, self._presets, has_background_image=upload.background_image is not None
         )

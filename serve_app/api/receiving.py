@@ -1,0 +1,77 @@
+"""A request's body as it comes, within the limits: not too much, and not too slowly."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from math import inf
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
+
+from serve_app.errors import FileTooLarge, UploadTimeout
+from serve_app.settings import Limits
+
+_LEAST = 4096  # bytes that each idle time must bring: a byte now and then is no upload
+
+
+async def receive_body(request: Request, max_bytes: int, limits: Limits) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body of at most `max_bytes`.
+
+    Raises:
+        FileTooLarge: announced or received more than that.
+        UploadTimeout: over `limits.upload_timeout_s`, or no progress for so long.
+        ClientDisconnect: the client has left.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large(int(announced), max_bytes)
+    received = 0
+    async for piece in receive_pieces(request.receive, limits, limits.upload_timeout_s):
+        received += len(piece)
+        if received > max_bytes:
+            raise too_large(received, max_bytes)
+        yield piece
+
+
+async def receive_pieces(
+    receive: Receive, limits: Limits, timeout_s: float = inf
+) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body of any size; time that the reader takes is not the sender's.
+
+    Raises:
+        UploadTimeout: over `timeout_s`, or no progress for `limits.upload_idle_timeout_s`.
+        ClientDisconnect: the client has left.
+    """
+    left_s, idle_left_s, progress, more = timeout_s, limits.upload_idle_timeout_s, 0, True
+    clock = asyncio.get_running_loop().time
+    while more:
+        start = clock()
+        try:
+            async with asyncio.timeout(min(left_s, idle_left_s)):
+                message = await receive()
+        except TimeoutError as exc:
+            raise _too_slow(limits, timeout_s) from exc
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body = message.get("body", b"")
+        progress += len(body)
+        left_s -= clock() - start
+        idle_left_s -= clock() - start
+        if progress >= _LEAST:
+            idle_left_s, progress = limits.upload_idle_timeout_s, 0
+        yield body
+        more = message.get("more_body", False)
+
+
+def too_large(size: int, limit: int) -> FileTooLarge:
+    return FileTooLarge(
+        f"{size:,} bytes are over the limit of {limit:,}: send a smaller file, or raise "
+        "limits.max_bytes in the settings"
+    )
+
+
+def _too_slow(limits: Limits, timeout_s: float) -> UploadTimeout:
+    whole = "" if timeout_s == inf else f", or all of it within {timeout_s:g} s"
+    return UploadTimeout(
+        f"the upload came too slowly: {_LEAST} bytes must come within "
+        f"{limits.upload_idle_timeout_s:g} s{whole}; send it over a faster line, or smaller files"
+    )
