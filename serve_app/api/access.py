@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
@@ -24,6 +24,14 @@ class Allowance:
     remaining: int
     reset: int  # unix time at which it is whole again
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-Ratelimit-Limit": str(self.limit),
+            "X-Ratelimit-Remaining": str(self.remaining),
+            "X-Ratelimit-Reset": str(self.reset),
+        }
+
 
 class Access:
     """Checks keys and counts requests of one ingress replica."""
@@ -36,13 +44,21 @@ class Access:
         self._counts: dict[bytes, int] = {}
 
     def admit(self, request: Request) -> Allowance:
-        """Let a request in and count it.
+        """Let a request in and count it; what is left stands in its state too, for errors.
 
         Raises:
             AuthFailed: keys are configured, and the request has none of them.
             RateLimited: its caller has used up this minute.
         """
-        return self._count(self._caller(request))
+        allowance = request.state.allowance = self._count(self._caller(request))
+        if allowance.remaining < 0:
+            request.state.allowance = replace(allowance, remaining=0)
+            wait = allowance.reset - int(self._now())
+            raise RateLimited(
+                f"{self._limit} requests a minute are the limit: try again in {wait} s",
+                retry_after=max(1, wait),
+            )
+        return allowance
 
     def check_key(self, request: Request) -> None:
         """Let a request in without counting it. Raises AuthFailed."""
@@ -51,7 +67,7 @@ class Access:
     def _caller(self, request: Request) -> bytes:
         if not self._hashes:
             return request.client.host.encode() if request.client else b""
-        digest = hashlib.sha256(_given_key(request).encode()).digest()
+        digest = hashlib.sha256(_given_key(request).encode("latin-1")).digest()
         # Every hash is compared, in constant time each, so that time tells nothing.
         if not sum(hmac.compare_digest(digest, known) for known in self._hashes):
             raise AuthFailed(
@@ -67,17 +83,14 @@ class Access:
             return Allowance(UNLIMITED, UNLIMITED, reset)
         if window != self._window:
             self._window, self._counts = window, {}
-        used = self._counts.get(caller, 0)
-        if used >= self._limit:
-            raise RateLimited(
-                f"{self._limit} requests a minute are the limit: try again in {reset - now} s",
-                retry_after=reset - now,
-            )
-        self._counts[caller] = used + 1
-        return Allowance(self._limit, self._limit - used - 1, reset)
+        # One over the limit is as far as anyone counts.
+        used = min(self._limit, self._counts.get(caller, 0)) + 1
+        self._counts[caller] = used
+        return Allowance(self._limit, self._limit - used, reset)
 
 
 def _given_key(request: Request) -> str:
+    """The key as it was sent: headers are read as latin-1, whatever bytes they hold."""
     if key := request.headers.get("x-api-key"):
         return key
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -80,10 +80,11 @@ class Parameters(BaseModel):
         """The same in the native API's options."""
         options: dict[str, object] = {
             "format": "png",
-            "preset": "portrait" if self.a else "bulk",
             "decontaminate": self.a or self.dc,
             "output": "alpha" if self.om else "",
         }
+        if self.a:
+            options |= {"alpha_threshold": 2, "refine": "guided"}
         if self.bgc:
             parts = [int(part) for part in self.bgc.split(",")]
             options["background"] = "#" + "".join(f"{part:02x}" for part in parts)

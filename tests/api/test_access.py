@@ -12,13 +12,15 @@ from serve_app.settings import AccessSettings, parse_settings
 from tests.api.conftest import serving
 
 KEY = "correct horse battery staple"
+ODD = "schlüssel-钥匙"
 SURFACES = {"/v1/matting": "image", "/v1.0/removebg": "image_file", "/api/remove": "file"}
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[httpx.Client]:
     settings = parse_settings(
-        {"access": {"requests_per_minute": 1000}}, environ={"CVUNET_API_KEYS": f"other, {KEY}"}
+        {"access": {"requests_per_minute": 1000}},
+        environ={"CVUNET_API_KEYS": f"other, {KEY}, {ODD}"},
     )
     assert KEY not in settings.model_dump_json()
     with (
@@ -63,6 +65,12 @@ def test_no_key_no_entry(guarded: httpx.Client, photo: bytes, headers: dict[str,
     assert guarded.get("/v1.0/account", headers=headers).status_code == 403
 
 
+def test_a_key_may_hold_any_characters(guarded: httpx.Client, photo: bytes) -> None:
+    files = {"image": photo}
+    answer = guarded.post("/v1/matting", files=files, headers={"X-API-Key": ODD.encode()})
+    assert answer.status_code == 200
+
+
 def test_what_tells_nothing_needs_no_key(guarded: httpx.Client) -> None:
     for path in ("/healthz", "/readyz", "/v1/presets", "/v1/limits"):
         assert guarded.get(path).status_code == 200
@@ -85,6 +93,7 @@ def test_over_the_limit_is_429_on_every_surface(photo: bytes) -> None:
     assert (native.status_code, native.json()["code"]) == (429, "rate_limited")
     assert removebg.json()["errors"][0]["code"] == "rate_limit_exceeded"
     assert rembg.status_code == 429
+    assert removebg.headers["x-ratelimit-remaining"] == "0"
     for answer in (native, removebg, rembg):
         assert 1 <= int(answer.headers["retry-after"]) <= 60
 

@@ -270,6 +270,14 @@ def test_shadows_lie_under_the_subject(remove: Post, parameters: dict[str, str])
     assert (full - plain)[75:].sum() > (full - plain)[:15].sum()  # below it, not above
 
 
+@pytest.mark.parametrize("format", ["png", "jpg", "webp"])
+def test_the_resolution_is_kept(client: httpx.Client, format: str) -> None:
+    photo = encoded(picture(), "JPEG", dpi=(300, 300))
+    image = opened(client.post(URL, data={"format": format}, files={"image_file": photo}))
+    exif = image.getexif().get(0x011A)
+    assert round(float(exif or image.info["dpi"][0])) == 300
+
+
 def test_no_shadow(remove: Post) -> None:
     assert remove(shadow_type="none").content == remove().content
 

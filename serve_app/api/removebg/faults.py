@@ -64,9 +64,12 @@ def fault_response(error: MattingError) -> Response:
     return _response(status, {"title": title, "code": code, "detail": error.detail}, after)
 
 
-async def handle_matting_error(_: Request, exc: Exception) -> Response:
+async def handle_matting_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, MattingError)  # noqa: S101
-    return fault_response(exc)
+    response = fault_response(exc)
+    if hasattr(request.state, "allowance"):
+        response.headers.update(request.state.allowance.headers)
+    return response
 
 
 async def handle_http_exception(request: Request, exc: Exception) -> Response:

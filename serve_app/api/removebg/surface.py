@@ -112,9 +112,7 @@ def _headers(result: Result, asked: Translation, allowance: Allowance) -> dict[s
         "X-Max-Width": str(largest[1]),
         "X-Max-Height": str(largest[0]),
         "X-Credits-Charged": "0",
-        "X-Ratelimit-Limit": str(allowance.limit),
-        "X-Ratelimit-Remaining": str(allowance.remaining),
-        "X-Ratelimit-Reset": str(allowance.reset),
+        **allowance.headers,
     }
     return headers if asked.type is None else {**headers, "X-Type": asked.type}
 
