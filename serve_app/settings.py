@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from serve_app.errors import SettingsError
 
 
-
 def _installation() -> Path:
     """A checkout holds the package; a wheel puts the rest where its data files go."""
     checkout = Path(__file__).resolve().parents[1]
@@ -61,20 +60,56 @@ class Limits(Section):
     )
 
 
+class OnnxNetwork(Section):
+    """How an ONNX network that is not ours takes a picture; `configs/models/` has known ones."""
+
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        (1024, 1024), description="height and width of its input, px"
+    )
+    fit: Literal["stretch", "pad", "short_side"] = Field(
+        "stretch",
+        description="stretch to the size; pad, keeping the aspect; or short_side: the aspect is "
+        "kept, the shorter side becomes the smaller of the size, both multiples of 32",
+    )
+    scale: float = Field(1 / 255, gt=0, description="what a byte is multiplied by, first")
+    mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="subtracted then, per channel"
+    )
+    std: tuple[float, float, float] = Field(
+        (0.229, 0.224, 0.225), description="divided by last, per channel"
+    )
+    channels: Literal["rgb", "bgr"] = Field("rgb", description="order of the channels")
+    layout: Literal["nchw", "nhwc"] = Field("nchw", description="order of the input's axes")
+    output: int = Field(0, description="which output is the alpha; -1 is the last")
+    activation: Literal["none", "sigmoid"] = Field(
+        "none", description="none where the output is 0 to 1 already; sigmoid of logits"
+    )
+
+
 class ModelSettings(Section):
     """Which network runs, and on what."""
 
     model_path: Path = Field(
-        Path("pretrained/cvunet_matting.safetensors"), description="checkpoint to serve"
+        Path("pretrained/cvunet_matting.safetensors"),
+        description="checkpoint to serve, or an ONNX file",
     )
-    engine: Literal["auto", "torch", "fake"] = Field(
+    engine: Literal["auto", "torch", "openvino", "onnx", "tensorrt", "fake"] = Field(
         "auto", description="what runs the network; auto takes the best that is installed"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")
-    precision: Literal["auto", "fp32", "fp16"] = Field(
-        "auto", description="auto is fp16 on a GPU and fp32 on a CPU"
+    precision: Literal["auto", "fp32", "fp16", "int8"] = Field(
+        "auto",
+        description="auto is fp16 on a GPU and fp32 on a CPU; int8 takes the file that "
+        "`cvunet export --precision int8` wrote beside the checkpoint",
     )
     threads: int = Field(0, ge=0, description="CPU threads of the network; 0 is one per core")
+    compile: bool = Field(
+        False, description="engine torch: compile for each batch size and bucket, a minute each"
+    )
+    cache_path: Path = Field(
+        Path(".cache/engines"), description="folder for what engines make of the checkpoint"
+    )
+    onnx: OnnxNetwork = OnnxNetwork()
 
 
 class BatchSettings(Section):

@@ -1,9 +1,16 @@
 """Engines by name. Each one's own libraries are imported only when it is opened."""
 
+import logging
+from pathlib import Path
+
+from serve_app.engines.availability import choose_engine, need
 from serve_app.engines.base import Engine, EngineInfo
+from serve_app.engines.graph import is_external, load_graph
 from serve_app.settings import ModelSettings, resolve_path
 
 __all__ = ["Engine", "EngineInfo", "open_engine"]
+
+logger = logging.getLogger("ray.serve.cvunet")
 
 
 def open_engine(settings: ModelSettings) -> Engine:
@@ -13,12 +20,60 @@ def open_engine(settings: ModelSettings) -> Engine:
         CheckpointError: the weights cannot be used.
         EngineError: the engine or the device is not there.
     """
-    if settings.engine == "fake":
+    path = resolve_path(settings.model_path)
+    name: str = settings.engine
+    reason = "set"
+    external = name in ("auto", "onnx") and is_external(path)
+    if name == "auto":
+        name, reason = choose_engine(path, settings.device, settings.precision, external)
+        logger.info("engine %s, %s", name, reason)
+    if name == "fake":
         from serve_app.engines.fake import FakeEngine
 
         return FakeEngine()
-    from serve_app.engines.torch import TorchEngine
+    if name == "torch":
+        need("torch", "torch")
+        from serve_app.engines.torch import TorchEngine
 
-    return TorchEngine(
-        resolve_path(settings.model_path), settings.device, settings.precision, settings.threads
-    )
+        return TorchEngine(
+            path,
+            settings.device,
+            settings.precision,
+            settings.threads,
+            settings.compile,
+            reason,
+        )
+    if external:
+        from serve_app.engines.external import ExternalEngine
+
+        return ExternalEngine(path, settings.onnx, settings.device, settings.threads, reason)
+    return _open_graph(name, path, settings, reason)
+
+
+def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> Engine:
+    """Open an engine that runs the network's ONNX graph."""
+    need({"onnx": "onnxruntime"}.get(name, name), name)
+    cache_path = resolve_path(settings.cache_path)
+    precision = settings.precision
+    if precision == "auto" and path.suffix != ".onnx" and _on_gpu(name, settings.device):
+        precision = "fp16"
+    graph = load_graph(path, precision, cache_path)
+    if name == "openvino":
+        from serve_app.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(graph, settings.device, settings.threads, reason)
+    if name == "onnx":
+        from serve_app.engines.onnx import OnnxEngine
+
+        return OnnxEngine(graph, settings.device, settings.threads, reason)
+    from serve_app.engines.tensorrt import TensorRtEngine
+
+    return TensorRtEngine(graph, settings.device, cache_path, reason)
+
+
+def _on_gpu(name: str, device: str) -> bool:
+    if name == "tensorrt" or device.startswith("cuda"):
+        return True
+    if name != "onnx" or device == "cpu":
+        return False
+    return "CUDAExecutionProvider" in need("onnxruntime", "onnx").get_available_providers()

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from serve_app.errors import EngineOutOfMemory
 from serve_app.types import Array
+
+# How the libraries say it; none but torch on CUDA has an exception class of its own.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "failed to allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +26,7 @@ class EngineInfo:
     engine: str
     device: str
     precision: str
+    reason: str = "set"  # why this engine: `set` in the settings, or what `auto` found
 
     @property
     def label(self) -> str:
@@ -42,3 +53,13 @@ class Engine(Protocol):
             EngineOutOfMemory: the batch does not fit; a smaller one may.
         """
         ...
+
+
+def out_of_memory(exc: Exception, rgb: Array, device: str) -> EngineOutOfMemory | None:
+    """The error for the client if that is what a library's exception says, else None."""
+    if not any(words in str(exc).lower() for words in _OUT_OF_MEMORY):
+        return None
+    count, height, width = rgb.shape[:3]
+    return EngineOutOfMemory(
+        f"{count} images of {height}x{width} do not fit into the memory of {device}"
+    )

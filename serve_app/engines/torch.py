@@ -2,21 +2,30 @@
 
 import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
+from torch._dynamo import config as dynamo_config
 
-from serve_app.engines.base import EngineInfo
-from serve_app.errors import EngineError, EngineOutOfMemory
+from serve_app.engines.base import EngineInfo, out_of_memory
+from serve_app.errors import EngineError
 from serve_app.models.checkpoint import load_checkpoint
 from serve_app.types import Array
 
 
 class TorchEngine:
-    """Runs `UNetMatting` eagerly, channels last."""
+    """Runs `UNetMatting`, channels last; eagerly, or compiled for each batch size and bucket."""
 
     def __init__(
-        self, model_path: Path, device: str = "auto", precision: str = "auto", threads: int = 0
+        self,
+        model_path: Path,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        compile: bool = False,
+        reason: str = "set",
     ) -> None:
         """Load a checkpoint.
 
@@ -31,7 +40,7 @@ class TorchEngine:
         model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision == "fp16":
             model = model.half()
-        self._model = model
+        self._model = _compiled(model) if compile else model
         self.info = EngineInfo(
             checkpoint.name,
             checkpoint.version,
@@ -39,6 +48,7 @@ class TorchEngine:
             engine="torch",
             device=str(self._device),
             precision=precision,
+            reason=reason,
         )
 
     def predict(self, rgb: Array, trimap: Array) -> Array:
@@ -46,14 +56,13 @@ class TorchEngine:
             with torch.inference_mode():
                 alpha = self._model(self._to_device(rgb), self._to_device(trimap))
             result: Array = alpha.cpu().numpy()
-        except torch.OutOfMemoryError as exc:
-            torch.cuda.empty_cache()
-            raise EngineOutOfMemory(_too_big(rgb, self._device)) from exc
         except RuntimeError as exc:
             # The CPU allocator has no exception class of its own.
-            if "can't allocate memory" not in str(exc):
-                raise
-            raise EngineOutOfMemory(_too_big(rgb, self._device)) from exc
+            if error := out_of_memory(exc, rgb, str(self._device)):
+                if isinstance(exc, torch.OutOfMemoryError):
+                    torch.cuda.empty_cache()
+                raise error from exc
+            raise
         return result
 
     def _to_device(self, array: Array) -> torch.Tensor:
@@ -79,17 +88,23 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def _compiled(model: nn.Module) -> nn.Module:
+    # Each shape is compiled by itself; past its limit torch would go on eagerly without a word.
+    dynamo_config.recompile_limit = 1024
+    return cast(nn.Module, torch.compile(model, dynamic=False))
+
+
 def _find_precision(name: str, device: torch.device) -> str:
     if name == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
+    if name == "int8":
+        raise EngineError(
+            "precision: int8 is not for engine: torch: set engine: openvino or onnx, or precision: "
+            "auto"
+        )
     if name == "fp16" and device.type == "cpu":
         raise EngineError(
             "precision: fp16 needs a GPU (half precision is slower than fp32 on a CPU): set "
             "precision: auto or fp32"
         )
     return name
-
-
-def _too_big(rgb: Array, device: torch.device) -> str:
-    count, height, width = rgb.shape[:3]
-    return f"{count} images of {height}x{width} do not fit into the memory of {device}"

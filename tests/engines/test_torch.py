@@ -10,18 +10,7 @@ from serve_app.engines import open_engine
 from serve_app.engines.fake import FakeEngine
 from serve_app.engines.torch import TorchEngine, find_device
 from serve_app.errors import EngineError, EngineOutOfMemory
-from serve_app.models.checkpoint import save_checkpoint
-from serve_app.models.unet import UNetMatting
 from serve_app.settings import ModelSettings
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    model = UNetMatting(context_widths=(8, 16, 16), decoder_width=8, detail_width=8).eval()
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    save_checkpoint(path, model, version="3", metrics={})
-    return path
 
 
 def test_it_gives_the_networks_own_answer(checkpoint: Path) -> None:
@@ -73,5 +62,5 @@ def test_out_of_memory_has_its_own_error(
 
 def test_engines_open_by_name(checkpoint: Path) -> None:
     assert isinstance(open_engine(ModelSettings(engine="fake")), FakeEngine)
-    opened = open_engine(ModelSettings(model_path=checkpoint, device="cpu"))
+    opened = open_engine(ModelSettings(model_path=checkpoint, engine="torch", device="cpu"))
     assert isinstance(opened, TorchEngine)

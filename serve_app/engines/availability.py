@@ -1,0 +1,85 @@
+"""Which engines can run here, and which of them is taken when nobody says."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+from serve_app.errors import EngineError
+
+# What `pip install 'cvunet-serve[...]'` brings for each engine. onnx and onnxscript make the graph.
+_MODULES = {
+    "torch": ("torch",),
+    "openvino": ("openvino", "onnx", "onnxscript"),
+    "onnx": ("onnxruntime", "onnx", "onnxscript"),
+    "tensorrt": ("tensorrt", "onnx", "onnxscript"),
+}
+# Fastest first, as measured on the network of this package.
+_ON_GPU = ("tensorrt", "torch")
+_ON_CPU = ("openvino", "onnx", "torch")
+
+
+def choose_engine(
+    path: Path, device: str, precision: str, external: bool = False
+) -> tuple[str, str]:
+    """Take the fastest engine that is installed and does what is asked.
+
+    Args:
+        path: the checkpoint, or an ONNX file.
+        device: as in the settings.
+        precision: as in the settings.
+        external: the file is another author's network.
+
+    Returns:
+        Its name, and why it is that one.
+
+    Raises:
+        EngineError: none does.
+    """
+    gpu = device.startswith("cuda") or (device == "auto" and _has_gpu())
+    order = _ON_GPU if gpu else _ON_CPU
+    able = ["onnx"] if external else [n for n in order if _does(n, path, precision)]
+    there = [name for name in able if is_installed(name)]
+    if not there:
+        raise EngineError(
+            f"engine: auto finds nothing installed that runs '{path.name}' in precision "
+            f"{precision} on {'a GPU' if gpu else 'a CPU'}: install one of "
+            + ", ".join(f"cvunet-serve[{name}]" for name in able)
+        )
+    place = "GPU" if gpu else "CPU"
+    passed = able[: able.index(there[0])]
+    reason = f"auto: the fastest installed for a {place}"
+    if passed:
+        reason += f" ({', '.join(passed)} not installed)"
+    return there[0], reason
+
+
+def is_installed(engine: str) -> bool:
+    """Whether everything an engine imports can be found; nothing is imported."""
+    return all(importlib.util.find_spec(module) is not None for module in _MODULES[engine])
+
+
+def need(module: str, engine: str) -> ModuleType:
+    """Import a module of an engine that was asked for.
+
+    Raises:
+        EngineError: it is not installed, or does not load.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as exc:
+        raise EngineError(
+            f"engine: {engine} needs the Python package {module}, which cannot be imported "
+            f"({exc}): pip install 'cvunet-serve[{engine}]', or set engine: auto"
+        ) from exc
+
+
+def _does(engine: str, path: Path, precision: str) -> bool:
+    if engine == "torch":
+        return path.suffix != ".onnx" and precision != "int8"
+    return engine != "tensorrt" or precision != "int8"
+
+
+def _has_gpu() -> bool:
+    torch = need("torch", "torch")
+    return bool(torch.cuda.is_available())

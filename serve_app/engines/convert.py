@@ -1,0 +1,149 @@
+"""From the checkpoint's network to one ONNX graph for all sizes.
+
+The context branch sees the image shrunk by a power of two that follows from its size, which torch
+decides in Python: a plain export would freeze it and be wrong for other sizes. Here the network is
+exported from the two images, full and shrunk, to the alpha; a few ONNX operators before it, which
+read the shape, make both from the bytes.
+"""
+
+import logging
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from serve_app.engines.availability import need
+from serve_app.engines.graph import Graph, stamped
+from serve_app.models.checkpoint import CheckpointInfo
+from serve_app.models.unet import STRIDE, UNetMatting, stretched_sigmoid
+
+OPSET = 18
+_LARGEST = 16_384  # px per side; limits.max_edge
+
+# Bytes are cast first: TensorRT takes them at its inputs and outputs and nowhere else.
+# Blocks of factor x factor pixels are averaged, where the factor is the smallest power of two that
+# brings the longest side to `context_side`: 1 + 1 + 2 + 4 ... for each limit that it is over.
+_FRONT = """
+<ir_version: 10, opset_import: ["" : {opset}]>
+front (uint8[n, height, width, 3] rgb, uint8[n, height, width] trimap)
+  => (float[n, 4, height, width] full, float[n, 4, view_height, view_width] shrunk)
+<int64[{count}] limits = {{{limits}}}, int64[{count}] steps = {{{steps}}},
+ int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] last = {{3}},
+ int64[1] channels = {{4}}, int64[2] block_sides = {{1, 3}}>
+{{
+  color = Cast <to = 1> (rgb)
+  known = Cast <to = 1> (trimap)
+  plane = Unsqueeze (known, last)
+  pixels = Concat <axis = 3> (color, plane)
+  full = Transpose <perm = [0, 3, 1, 2]> (pixels)
+  images = Shape <start = 0, end = 1> (full)
+  size = Shape <start = 2, end = 4> (full)
+  longest = ReduceMax <keepdims = 1> (size)
+  is_over = Greater (longest, limits)
+  over = Cast <to = 7> (is_over)
+  added = Mul (over, steps)
+  growth = ReduceSum <keepdims = 1> (added)
+  factor = Add (growth, one)
+  view = Div (size, factor)
+  view_rows = Slice (view, zero, one)
+  view_columns = Slice (view, one, two)
+  all_planes = Mul (images, channels)
+  rows = Mul (all_planes, view_rows)
+  block_shape = Concat <axis = 0> (rows, factor, view_columns, factor)
+  blocks = Reshape (full, block_shape)
+  means = ReduceMean <keepdims = 0> (blocks, block_sides)
+  shrunk_shape = Concat <axis = 0> (images, channels, view)
+  shrunk = Reshape (means, shrunk_shape)
+}}
+"""
+
+
+class _FromImages(nn.Module):
+    """The network from images that are already made, full and shrunk, range 0-255."""
+
+    def __init__(self, network: UNetMatting) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, full: Tensor, shrunk: Tensor) -> Tensor:
+        """float32 [N, 4, H, W] and [N, 4, h, w] -> uint8 [N, H, W]."""
+        image, view = self._normalise(full), self._normalise(shrunk)
+        features, coarse = self.network.context(view)
+        logits = self.network.detail(image, features, coarse)
+        alpha = stretched_sigmoid(logits.float()).clamp(0, 1).squeeze(1)
+        return (alpha * 255).round().to(torch.uint8)
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        mean, std = self.network.mean, self.network.std
+        return (image.to(mean.dtype) - mean) / std
+
+
+def convert(model: UNetMatting, info: CheckpointInfo, precision: str) -> Graph:
+    """Make the graph of a network on the CPU; `precision` is fp32 or fp16.
+
+    Raises:
+        EngineError: a package that it takes is missing.
+    """
+    onnx = need("onnx", "onnx")
+    need("onnxscript", "onnx")
+    parser = need("onnx.parser", "onnx")
+    compose = need("onnx.compose", "onnx")
+    side = model.context.side
+    network = _FromImages(model.half() if precision == "fp16" else model).eval()
+    body = _export(network, side)
+    front = parser.parse_model(_front(side))
+    merged = compose.merge_models(front, body, io_map=[("full", "image"), ("shrunk", "view")])
+    alpha = onnx.helper.make_tensor_value_info(
+        "alpha", onnx.TensorProto.UINT8, ["n", "height", "width"]
+    )
+    merged.graph.output[0].CopyFrom(alpha)
+    onnx.checker.check_model(merged)
+    return stamped(
+        merged.SerializeToString(),
+        name=info.name,
+        version=info.version,
+        sha256=info.sha256,
+        precision=precision,
+    )
+
+
+def _front(side: int) -> str:
+    steps = [1]
+    while side * steps[-1] * 2 < _LARGEST and steps[-1] * 2 < STRIDE:
+        steps.append(steps[-1] * 2)
+    return _FRONT.format(
+        opset=OPSET,
+        count=len(steps),
+        limits=", ".join(str(side * step) for step in steps),
+        steps=", ".join(map(str, steps)),
+    )
+
+
+def _export(network: nn.Module, side: int) -> object:
+    """Export with batch, height and width left open; the shrunk image has a size of its own."""
+    dim = torch.export.Dim
+    batch = dim("batch", min=1, max=1024)
+    rows, columns = (dim(name, min=1, max=_LARGEST // STRIDE) for name in ("rows", "columns"))
+    view_rows, view_columns = (dim(name, min=2, max=side) for name in ("view_rows", "view_columns"))
+    examples = torch.zeros(2, 4, 12 * STRIDE, 16 * STRIDE), torch.zeros(2, 4, side // 2, side)
+    # The exporter speaks of its own progress and of its libraries' deprecations.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.inference_mode(False):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            examples,
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=["image", "view"],
+            output_names=["alpha"],
+            dynamic_shapes=(
+                {0: batch, 2: STRIDE * rows, 3: STRIDE * columns},
+                {0: batch, 2: view_rows, 3: view_columns},
+            ),
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    return program.model_proto

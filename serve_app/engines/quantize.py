@@ -1,0 +1,82 @@
+"""An int8 graph from an fp32 one, by NNCF's post-training quantisation.
+
+Only convolutions are quantised: they are the work, and 8 bits for the sums and the logits between
+them would show as steps in the matte. The detail branch takes it without a trace; the context
+branch decides what the subject is from small differences and may not, so that it is tried in
+steps: everything first, then ever more of that branch left in fp32.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from serve_app.engines.availability import need
+from serve_app.engines.graph import Graph, stamped
+from serve_app.types import Array
+
+_CONTEXT = "network.context."
+_DECODER = ("scene", "laterals", "merges", "features", "head")
+_DEEPEST = 2  # stages of the context branch with most channels and fewest pixels
+
+STEPS = ("every convolution", "all but the context's depth", "the detail branch alone")
+
+
+def quantise(graph: Graph, images: Sequence[Mapping[str, Array]]) -> Iterator[tuple[str, Graph]]:
+    """Quantise the graph, boldest first.
+
+    Args:
+        graph: fp32.
+        images: inputs of the graph by name, batches of one, as it will see them.
+
+    Yields:
+        What is in int8, and the graph.
+
+    Raises:
+        EngineError: NNCF is missing.
+    """
+    nncf = need("nncf", "quantize")
+    onnx = need("onnx", "quantize")
+    nncf.set_log_level(40)  # errors
+    model = onnx.load_model_from_string(graph.content)
+    convolutions = {n.name: n.input[1] for n in model.graph.node if n.op_type == "Conv"}
+    others = {node.op_type for node in model.graph.node} - {"Conv"}
+    for step in STEPS:
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(images),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(images),
+            ignored_scope=nncf.IgnoredScope(
+                names=_left_out(convolutions, step), types=sorted(others), validate=False
+            ),
+        )
+        yield step, _stamped_int8(graph, quantised)
+
+
+def _left_out(convolutions: Mapping[str, str], step: str) -> list[str]:
+    """Names of the convolutions that stay in fp32; `convolutions` gives each one's weight."""
+    if step == STEPS[0]:
+        return []
+    context = {name: weight for name, weight in convolutions.items() if _CONTEXT in weight}
+    if step == STEPS[2]:
+        return sorted(context)
+    return sorted(name for name, weight in context.items() if _is_deep(weight, context.values()))
+
+
+def _is_deep(weight: str, weights: Iterable[str]) -> bool:
+    part = weight.partition(_CONTEXT)[2].split(".")[0]
+    if part in _DECODER:
+        return True
+    stages = [int(m[1]) for m in (re.search(r"\.stages\.(\d+)\.", w) for w in weights) if m]
+    stage = re.search(r"\.stages\.(\d+)\.", weight)
+    return stage is not None and int(stage[1]) > max(stages) - _DEEPEST
+
+
+def _stamped_int8(graph: Graph, model: Any) -> Graph:
+    return stamped(
+        model.SerializeToString(),
+        name=graph.name,
+        version=graph.version,
+        sha256=graph.sha256,
+        precision="int8",
+    )

@@ -1,0 +1,88 @@
+"""Which engine `auto` takes, and what is said of one that is missing."""
+
+import importlib.util
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from serve_app.engines import open_engine
+from serve_app.engines.availability import choose_engine, need
+from serve_app.engines.torch import TorchEngine
+from serve_app.errors import EngineError
+from serve_app.settings import ROOT, ModelSettings
+
+WEIGHTS, FILE = Path("a.safetensors"), Path("a.onnx")
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Packages that cannot be found, on top of those that are not installed."""
+    hidden: list[str] = []
+    found = importlib.util.find_spec
+
+    def find_spec(name: str) -> ModuleSpec | None:
+        return None if name in hidden else found(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    return hidden
+
+
+def test_the_fastest_on_a_cpu(without: list[str]) -> None:
+    assert choose_engine(WEIGHTS, "cpu", "auto") == (
+        "openvino",
+        "auto: the fastest installed for a CPU",
+    )
+    without.append("openvino")
+    name, reason = choose_engine(WEIGHTS, "cpu", "auto")
+    assert (name, "openvino not installed" in reason) == ("onnx", True)
+    without.append("onnxruntime")
+    assert choose_engine(WEIGHTS, "cpu", "auto")[0] == "torch"
+
+
+def test_the_fastest_on_a_gpu(without: list[str]) -> None:
+    without.append("tensorrt")
+    assert choose_engine(WEIGHTS, "cuda", "auto")[0] == "torch"
+
+
+def test_what_torch_cannot_do_is_not_left_to_it(without: list[str]) -> None:
+    without += ["openvino", "onnxruntime"]
+    for path, precision in ((WEIGHTS, "int8"), (FILE, "auto")):
+        with pytest.raises(EngineError, match=r"install one of cvunet-serve\[openvino\]"):
+            choose_engine(path, "cpu", precision)
+
+
+def test_without_extras_auto_is_torch(checkpoint: Path, without: list[str]) -> None:
+    without += ["openvino", "onnxruntime"]
+    engine = open_engine(ModelSettings(model_path=checkpoint, device="cpu"))
+    assert isinstance(engine, TorchEngine)
+    assert "openvino, onnx not installed" in engine.info.reason
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx", "tensorrt"])
+def test_a_missing_engine_is_refused_by_name(
+    engine: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = {"onnx": "onnxruntime"}.get(engine, engine)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    settings = ModelSettings.model_validate({"model_path": checkpoint, "engine": engine})
+    with pytest.raises(EngineError, match=rf"needs .* {package}.*cvunet-serve\[{engine}\]"):
+        open_engine(settings)
+
+
+def test_need_gives_the_module() -> None:
+    assert need("json", "torch").loads("1") == 1
+
+
+def test_importing_engines_loads_no_library() -> None:
+    absent = ["torch", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt"]
+    code = (
+        "import sys, serve_app.engines, serve_app.cli;"
+        f"print([m for m in {absent} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
