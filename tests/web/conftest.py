@@ -129,7 +129,7 @@ class Watch:
     Chromium itself writes an error for each answer of 400 and more, which is not one here.
     """
 
-    url: str
+    allowed: list[str]
     wrong: list[str] = field(default_factory=list)
 
     def follow(self, page: Any) -> None:
@@ -144,7 +144,7 @@ class Watch:
             self.wrong.append(told)
 
     def _note_request(self, request: Any) -> None:
-        if not request.url.startswith((self.url, "blob:", "data:")):
+        if not request.url.startswith(tuple(self.allowed)):
             self.wrong.append(f"request to {request.url}")
 
 
@@ -166,10 +166,11 @@ def profile(browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def open_page(browser: Any, profile: Any, service: Service) -> Iterator[Callable[..., Any]]:
     """Open the page, in a fresh profile where options are given; afterwards all must be well."""
-    watch = Watch(service.url)
+    watch = Watch([service.url, "blob:", "data:"])
     pages, contexts = [], []
 
-    def open_(path: str = "/", **options: Any) -> Any:
+    def open_(path: str = "/", url: str = service.url, **options: Any) -> Any:
+        watch.allowed.append(url)
         context = profile
         if options:
             context = _context(browser, **{"locale": "en-US", **options})
@@ -177,7 +178,7 @@ def open_page(browser: Any, profile: Any, service: Service) -> Iterator[Callable
         page = context.new_page()
         pages.append(page)
         watch.follow(page)
-        page.goto(service.url + path)
+        page.goto(url + path)
         page.wait_for_selector("#presets input", state="attached")
         return page
 

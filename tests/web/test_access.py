@@ -150,6 +150,7 @@ def test_a_phone_needs_no_sideways_scrolling(open_page: Callable[..., Any], phot
     page = open_page(width=390, has_touch=True, is_mobile=True)
     width = "document.documentElement.scrollWidth"
     assert page.evaluate(width) == 390
+    photo = photo.rename(photo.with_name("a name that is far too long for any phone to show.jpg"))
     pick(page, photo)
     wait_for_result(page)
     assert page.evaluate(width) == 390

@@ -1,5 +1,6 @@
 """The API tab: what it shows runs as it stands and gives what the page gives."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serve_app.settings import parse_settings
+from tests.api.conftest import serving
 from tests.web.conftest import Service
 from tests.web.steps import ask, pick, pixels, save, wait_for_result
 
@@ -49,6 +52,22 @@ def test_the_python_code_runs(page: Any, service: Service, awkward: Path, tmp_pa
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=30)
     made = awkward.with_suffix(".jpg").read_bytes()
     assert np.abs(pixels(made, "RGB") - pixels(data, "RGB")).mean() < 2
+
+
+def test_a_key_is_asked_for_where_one_is_wanted(open_page: Callable[..., Any], photo: Path) -> None:
+    key = "a key for this test"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    with serving(parse_settings({"access": {"key_hashes": [digest]}}, {})) as url:
+        page = open_page(url=url)
+        pick(page, photo)
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+        wait_for_result(page)
+        assert page.is_hidden("#key-dialog")
+        # What is shown to copy names the key's place and never the key.
+        assert "$CVUNET_API_KEY" in code(page, "sent-curl")
+        assert 'os.environ["CVUNET_API_KEY"]' in code(page, "sent-python")
+        assert key not in page.inner_text("#panel-api")
 
 
 def test_before_any_photo_there_is_an_example(page: Any) -> None:

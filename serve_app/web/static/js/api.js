@@ -1,5 +1,7 @@
 // The HTTP calls of this page, and what can come of them: a result, a problem, later, or no server.
 
+import { recallInTab, rememberInTab } from "./storage.js";
+
 // This module lies three folders below the service's own root, wherever that is mounted.
 const ROOT = new URL("../../../", import.meta.url);
 const KEY = "cvunet.key";
@@ -26,8 +28,14 @@ export class Later extends Problem {
 /** Nobody answered. */
 export class Unreachable extends Error {}
 
-export const apiKey = () => sessionStorage.getItem(KEY) ?? "";
-export const setApiKey = (key) => sessionStorage.setItem(KEY, key);
+let key = recallInTab(KEY) ?? "";
+
+export const apiKey = () => key;
+
+export function setApiKey(text) {
+  key = text;
+  rememberInTab(KEY, text);
+}
 
 export async function getJson(path, signal) {
   return (await call(path, { signal })).json();

@@ -1,17 +1,15 @@
-// What the browser remembers between visits; nothing, where storage is switched off.
+// What the browser remembers, between visits or for this tab; nothing, where storage is switched off.
 
-export function recall(key) {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
+export const recall = (key) => attempt(() => localStorage.getItem(key));
+export const remember = (key, value) => attempt(() => localStorage.setItem(key, value));
 
-export function remember(key, value) {
+export const recallInTab = (key) => attempt(() => sessionStorage.getItem(key));
+export const rememberInTab = (key, value) => attempt(() => sessionStorage.setItem(key, value));
+
+function attempt(use) {
   try {
-    localStorage.setItem(key, value);
+    return use();
   } catch {
-    // Not remembered then: the choice still holds for this visit.
+    return null; // the choice then holds until the page is left
   }
 }
