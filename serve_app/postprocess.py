@@ -86,7 +86,7 @@ def full_alpha(prepared: Prepared, alpha: Array, options: Options) -> Array:
     alpha = honour_trimap(alpha, prepared.known)
     if prepared.source.alpha is not None:
         alpha = np.asarray(cv2.multiply(alpha, prepared.source.alpha, scale=1 / 255), np.uint8)
-    return clear_outside(alpha, prepared.region)
+    return clear_outside(alpha, prepared.roi)
 
 
 def _in_region(prepared: Prepared, alpha: Array, options: Options) -> Array:

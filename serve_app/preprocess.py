@@ -8,7 +8,7 @@ from serve_app.imaging.background import WHITE, composite
 from serve_app.imaging.crop import crop
 from serve_app.imaging.decode import decode
 from serve_app.imaging.geometry import plan, shrink, to_network
-from serve_app.imaging.roi import parse_roi, roi_box, scale_box
+from serve_app.imaging.roi import parse_roi, roi_box, scale_box, with_context
 from serve_app.options import Options
 from serve_app.settings import Limits
 from serve_app.timing import timed
@@ -24,7 +24,8 @@ def prepare(upload: Upload, options: Options, limits: Limits, bucket_step: int) 
     timings: dict[str, float] = {}
     with timed(timings, "decode"):
         source = decode(upload.image, limits)
-        region = roi_box(parse_roi(options.roi), source.size)
+        roi = roi_box(parse_roi(options.roi), source.size)
+        region = with_context(roi, source.size)
         geometry = plan((region.height, region.width), options.max_side, bucket_step)
         known = _read_trimap(upload.trimap, source.size, limits) if upload.trimap else None
         if known is None:
@@ -44,6 +45,7 @@ def prepare(upload: Upload, options: Options, limits: Limits, bucket_step: int) 
             geometry=geometry,
             original=source.size,
             region=scale_box(region, source.size, size),
+            roi=scale_box(roi, source.size, size),
             timings=timings,
         )
 

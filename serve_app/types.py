@@ -70,7 +70,8 @@ class Prepared:
     background: Array | None  # [any, any, 3], the given background image
     geometry: Geometry  # of the region that the network sees
     original: Size  # of the upload, upright
-    region: Box  # what the network saw, at the size of the answer; all else is background
+    region: Box  # what the network saw, at the size of the answer
+    roi: Box  # within it, what may be foreground; all else is background
     timings: Mapping[str, float] = field(default_factory=dict)  # ms by stage
 
 

@@ -54,6 +54,18 @@ def roi_box(roi: Roi, size: Size) -> Box:
     return Box(top, left, bottom - top, right - left)
 
 
+def with_context(box: Box, size: Size) -> Box:
+    """Return `box` with half its sides more all around, within an image of `size`.
+
+    A network that sees nothing but the region cannot tell a subject that its border cuts in two.
+    """
+    top = max(0, box.top - box.height // 2)
+    left = max(0, box.left - box.width // 2)
+    bottom = min(size[0], box.top + box.height + box.height // 2)
+    right = min(size[1], box.left + box.width + box.width // 2)
+    return Box(top, left, bottom - top, right - left)
+
+
 def clear_outside(alpha: Array, box: Box) -> Array:
     """Set alpha `[H, W]` to 0 outside of `box`."""
     if (box.height, box.width) == alpha.shape:

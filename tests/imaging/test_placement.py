@@ -5,7 +5,7 @@ import pytest
 
 from serve_app.errors import InvalidOption, InvalidRoi
 from serve_app.imaging.placement import Placement, parse_placement, place, target_box
-from serve_app.imaging.roi import clear_outside, parse_roi, roi_box, scale_box
+from serve_app.imaging.roi import clear_outside, parse_roi, roi_box, scale_box, with_context
 from serve_app.imaging.shadow import cast_shadow, lay_under
 from serve_app.imaging.solid import make_solid
 from serve_app.types import Box
@@ -44,6 +44,12 @@ def test_a_roi_that_does_not_fit(text: str, empty: bool) -> None:
 def test_a_box_is_carried_to_another_size_and_keeps_a_pixel() -> None:
     assert scale_box(Box(20, 40, 40, 80), CANVAS, (50, 100)) == Box(10, 20, 20, 40)
     assert scale_box(Box(99, 199, 1, 1), CANVAS, (5, 10)) == Box(4, 9, 1, 1)
+
+
+def test_context_is_half_the_sides_within_the_image() -> None:
+    assert with_context(Box(40, 100, 20, 40), CANVAS) == Box(30, 80, 40, 80)
+    assert with_context(Box(0, 0, 100, 200), CANVAS) == Box(0, 0, 100, 200)
+    assert with_context(Box(90, 190, 10, 10), CANVAS) == Box(85, 185, 15, 15)
 
 
 def test_alpha_is_kept_within_the_region_alone() -> None:
