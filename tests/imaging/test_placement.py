@@ -146,13 +146,22 @@ def test_a_shadow_under_the_subject_is_porter_and_duffs_over() -> None:
     assert (whole == 255).all()
 
 
-def test_solid_fills_windows_and_keeps_the_outline_soft() -> None:
+def test_solid_fills_windows_clears_haze_and_keeps_the_outline_soft() -> None:
     alpha = np.zeros((100, 100), np.uint8)
     alpha[20:80, 20:80] = 255
     alpha[40:60, 40:60] = 90  # a window
-    alpha[20:80, 19] = 128  # an edge
+    alpha[65:70, 65:70] = 0  # a hole
+    alpha[20:80, 19], alpha[20:80, 18] = 128, 60  # an edge
+    alpha[:15, :30] = 40  # haze
     out = make_solid(alpha)
     assert (out[40:60, 40:60] == 255).all()
-    assert (out[30:70, 19] == 128).all()
-    assert (out >= alpha).all()
-    assert not out[:, :19].any()
+    assert not out[65:70, 65:70].any()
+    assert (out[30:60, 19] == 128).all()
+    assert (out[30:60, 18] == 60).all()
+    assert not out[:15].any()
+    assert set(np.unique(make_solid(out))) == set(np.unique(out))
+
+
+def test_solid_leaves_nothing_of_nothing() -> None:
+    assert not make_solid(np.zeros((30, 40), np.uint8)).any()
+    assert (make_solid(np.full((30, 40), 255, np.uint8)) == 255).all()
