@@ -203,7 +203,7 @@ _PRESETS = _object(
     }
 )
 _MODEL = _object(
-    dict.fromkeys(("name", "version", "sha256", "engine", "device", "precision"), _TEXT)
+    dict.fromkeys(("name", "version", "sha256", "engine", "device", "precision", "reason"), _TEXT)
 )
 _MODELS = _object({"models": {"type": "array", "items": _MODEL}})
 _LIMITS: Schema = {

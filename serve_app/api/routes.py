@@ -82,6 +82,7 @@ class NativeRoutes:
             "engine": info.engine,
             "device": info.device,
             "precision": info.precision,
+            "reason": info.reason,
         }
         return JSONResponse({"models": [model]})
 

@@ -78,6 +78,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError(f"OUT '{arguments.out}' must end in .onnx: every engine reads that file")
     if (arguments.precision == "int8") != (arguments.calibrate is not None):
         raise InputError("--precision int8 and --calibrate DIR go together")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _settings(path: Path, engine: str, precision: str, device: str = "auto") -> ModelSettings:

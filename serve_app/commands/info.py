@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         "model": f"{info.name} {info.version}",
         "file": resolve_path(settings.model.model_path),
         "sha256": info.sha256,
-        "engine": info.engine,
+        "engine": f"{info.engine} ({info.reason})",
         "device": info.device,
         "precision": info.precision,
         "limits": ", ".join(f"{k} {v:,}" for k, v in settings.limits.model_dump().items()),

@@ -59,8 +59,13 @@ def is_installed(engine: str) -> bool:
     return all(importlib.util.find_spec(module) is not None for module in _MODULES[engine])
 
 
-def need(module: str, engine: str) -> ModuleType:
+def need(module: str, extra: str, wanted: str = "") -> ModuleType:
     """Import a module of an engine that was asked for.
+
+    Args:
+        module: its name.
+        extra: which of this package's extras brings it.
+        wanted: what needs it, for the message; an engine of the extra's name if not given.
 
     Raises:
         EngineError: it is not installed, or does not load.
@@ -69,8 +74,9 @@ def need(module: str, engine: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as exc:
         raise EngineError(
-            f"engine: {engine} needs the Python package {module}, which cannot be imported "
-            f"({exc}): pip install 'cvunet-serve[{engine}]', or set engine: auto"
+            f"{wanted or f'engine: {extra}'} needs the Python package {module}, which cannot be "
+            f"imported ({exc}): pip install 'cvunet-serve[{extra}]'"
+            + ("" if wanted else ", or set engine: auto")
         ) from exc
 
 

@@ -84,10 +84,10 @@ def convert(model: UNetMatting, info: CheckpointInfo, precision: str) -> Graph:
     Raises:
         EngineError: a package that it takes is missing.
     """
-    onnx = need("onnx", "onnx")
-    need("onnxscript", "onnx")
-    parser = need("onnx.parser", "onnx")
-    compose = need("onnx.compose", "onnx")
+    onnx, _, parser, compose = (
+        need(module, "onnx", "the network's ONNX graph")
+        for module in ("onnx", "onnxscript", "onnx.parser", "onnx.compose")
+    )
     side = model.context.side
     network = _FromImages(model.half() if precision == "fp16" else model).eval()
     body = _export(network, side)

@@ -141,7 +141,7 @@ def read_metadata(content: bytes, path: Path) -> Mapping[str, str]:
     Raises:
         EngineError: it isn't one.
     """
-    onnx = need("onnx", "onnx")
+    onnx = need("onnx", "onnx", f"'{path.name}'")
     try:
         model = onnx.load_model_from_string(content)
     except Exception as exc:  # protobuf's own error classes differ between its versions

@@ -161,7 +161,9 @@ class TestInformation:
 
     def test_models(self, client: TestClient) -> None:
         (model,) = client.get("/v1/models").json()["models"]
-        assert set(model) == {"name", "version", "sha256", "engine", "device", "precision"}
+        assert set(model) == {
+            "name", "version", "sha256", "engine", "device", "precision", "reason"
+        }  # fmt: skip
 
     def test_limits(self, client: TestClient) -> None:
         limits = client.get("/v1/limits").json()

@@ -29,6 +29,27 @@ def test_it_says_what_it_is(checkpoint: Path) -> None:
     assert len(info.sha256) == 64
 
 
+def test_compiled_it_gives_the_same(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The real compiler takes a minute and needs a C++ compiler; what is checked is the wiring.
+    asked: list[bool] = []
+
+    def compile(model: torch.nn.Module, dynamic: bool) -> torch.nn.Module:
+        asked.append(dynamic)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile)
+    engine = TorchEngine(checkpoint, device="cpu", compile=True)
+    rgb, trimap = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64), np.uint8)
+    plain = TorchEngine(checkpoint, device="cpu").predict(rgb, trimap)
+    assert np.array_equal(engine.predict(rgb, trimap), plain)
+    assert asked == [False]
+
+
+def test_int8_is_not_for_torch(checkpoint: Path) -> None:
+    with pytest.raises(EngineError, match="int8 is not for engine: torch"):
+        TorchEngine(checkpoint, device="cpu", precision="int8")
+
+
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(EngineError, match=r"cuda:1 is not there \(1 CUDA devices"):
