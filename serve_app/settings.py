@@ -52,6 +52,11 @@ class Limits(Section):
     batch_concurrency: int = Field(
         4, ge=1, le=64, description="images of one batch request at work at once"
     )
+    max_batch_waiting_bytes: int = Field(
+        2_000_000_000,
+        ge=1,
+        description="of one batch request that wait on disk for their turn; then its upload waits",
+    )
     upload_timeout_s: float = Field(
         120.0, gt=0, description="for the upload of one request other than a batch, s"
     )

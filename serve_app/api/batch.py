@@ -1,9 +1,10 @@
 """`POST /v1/matting/batch`: many images in, one ZIP out, both at the same time.
 
-    upload -> parts -> up to `batch_concurrency` images at work -> ZIP in the order of the upload
+    upload -> parts -> waiting on disk -> `batch_concurrency` at work -> ZIP in the upload's order
 
-An image takes a place before it is worked on and gives it back once it stands in the ZIP; while
-every place is taken nothing more is read, so memory is bounded however many images come. Options
+The upload is read as fast as it comes, up to a bound, since Serve would otherwise hold it in
+memory; what waits for its turn lies on disk. An image takes a place before it is worked on and
+gives it back once it stands in the ZIP, so memory is bounded however many images come. Options
 stand in the query or in fields before the first image, since work begins with that one: a field
 after it is an error, as is everything that stops the upload itself. Until the first entry is out
 such an error is the answer; after that it stands in the manifest, beside what was done.
@@ -12,7 +13,7 @@ such an error is the answer; after that it stands in the manifest, beside what w
 import asyncio
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -21,11 +22,12 @@ from starlette.types import Receive, Scope, Send
 
 from serve_app.api.archive import OutputNames, StreamedZip
 from serve_app.api.batch_form import BatchForm, BatchImage
+from serve_app.api.disk_queue import DiskQueue
 from serve_app.api.parts import read_parts
 from serve_app.api.problems import internal_error
-from serve_app.api.receiving import receive_pieces
+from serve_app.api.receiving import receive_pieces, too_large
 from serve_app.api.service import Matting
-from serve_app.errors import FileTooLarge, MattingError, RetryLater
+from serve_app.errors import MattingError, RetryLater
 from serve_app.settings import Limits
 from serve_app.types import Result, Upload
 
@@ -55,6 +57,9 @@ class BatchAnswer(Response):
         self._matting = matting
         self._limits = limits
         self._places = asyncio.Semaphore(limits.batch_concurrency)
+        self._images: asyncio.Queue[BatchImage | None] = asyncio.Queue()
+        self._waiting = DiskQueue()  # their data
+        self._taken = asyncio.Event()
         self._entries: asyncio.Queue[_Entry | None] = asyncio.Queue()
         self._zip = StreamedZip()
         self._names = OutputNames()
@@ -67,6 +72,7 @@ class BatchAnswer(Response):
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._read(receive)),
+            asyncio.create_task(self._start()),
             asyncio.create_task(self._collect()),
         ]
         try:
@@ -81,34 +87,49 @@ class BatchAnswer(Response):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._zip.close()
+            self._waiting.close()
             self._log["images"] = len(self._files)
 
     async def _read(self, receive: Receive) -> None:
-        """Take the upload apart and start the work on each image as it comes."""
+        """Take the upload apart and let its images wait for their turn."""
         try:
             pieces = receive_pieces(receive, self._limits)
             parts = read_parts(self._content_type, pieces, self._limits.max_bytes)
             async for part in parts:
                 if image := self._form.take(part):
-                    await self._places.acquire()
-                    work = asyncio.create_task(self._matte(image))
-                    self._entries.put_nowait(_Entry(image.name, work))
+                    await self._room()
+                    self._waiting.put(image.data)
+                    self._images.put_nowait(replace(image, data=b""))
             self._form.check_end()
         except (MattingError, ClientDisconnect) as exc:
             self._error = exc
             self._news.set()
-        self._entries.put_nowait(None)
+        self._images.put_nowait(None)
         while not isinstance(self._error, ClientDisconnect):
             if (await receive())["type"] == "http.disconnect":
                 self._error = ClientDisconnect()
         self._news.set()
 
+    async def _room(self) -> None:
+        """Wait, and let the upload wait, while too much lies on disk."""
+        while self._waiting.size >= self._limits.max_batch_waiting_bytes:
+            self._taken.clear()
+            await self._taken.wait()
+
+    async def _start(self) -> None:
+        """Start the work on each image when a place is free."""
+        while (image := await self._images.get()) is not None:
+            await self._places.acquire()
+            data = self._waiting.take()
+            self._taken.set()
+            work = asyncio.create_task(self._matte(replace(image, data=data)))
+            self._entries.put_nowait(_Entry(image.name, work))
+            del data, work  # or they stay until the next image is here
+        self._entries.put_nowait(None)
+
     async def _matte(self, image: BatchImage) -> Result:
-        if image.data is None:
-            raise FileTooLarge(
-                f"{image.size:,} bytes are over the limit of {self._limits.max_bytes:,}: send a "
-                "smaller file"
-            )
+        if image.size > self._limits.max_bytes:
+            raise too_large(image.size, self._limits.max_bytes)
         upload = Upload(image.data, image.background)
         for _ in range(_TRIES):
             try:

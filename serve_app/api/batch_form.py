@@ -21,8 +21,8 @@ class BatchImage:
     """One image to work on, with everything that holds for it."""
 
     name: str
-    data: bytes | None  # None: over the limit, and not kept
-    size: int
+    data: bytes
+    size: int  # more than data has where it is over the limit and was not kept
     background: bytes | None
     options: Options
 
@@ -75,9 +75,8 @@ class BatchForm:
                 f"over {self._limits.max_batch_files} images in one batch, the limit: send the "
                 "rest as another one"
             )
-        kept = part.size <= self._limits.max_bytes
         name = part.filename or "image"
-        return BatchImage(name, part.data if kept else None, part.size, self._background, options)
+        return BatchImage(name, part.data, part.size, self._background, options)
 
     def _settle(self) -> Options:
         options = resolve_options(

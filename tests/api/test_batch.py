@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from serve_app.api.archive import OutputNames, StreamedZip, safe_stem
+from serve_app.api.disk_queue import DiskQueue
 from serve_app.api.service import LocalMatting
 from serve_app.engines.base import EngineInfo
 from serve_app.engines.fake import FakeEngine
@@ -299,10 +300,11 @@ def test_a_field_after_output_has_begun_stands_in_the_manifest(service: str) -> 
     upload.abort()
 
 
-def test_no_more_is_read_while_every_place_is_taken(settings: Settings) -> None:
+def test_no_more_is_read_while_too_much_waits(settings: Settings) -> None:
     matting = Watched(settings, delay_s=0.3)
     big = encoded(np.full((800, 800, 3), 7, np.uint8), compress_level=0)  # 1.9 MB
-    with serving(settings, matting) as url:
+    limits = settings.limits.model_copy(update={"max_batch_waiting_bytes": 3_000_000})
+    with serving(settings.model_copy(update={"limits": limits}), matting) as url:
         upload = SlowUpload(url)
         sent = 0
 
@@ -319,8 +321,40 @@ def test_no_more_is_read_while_every_place_is_taken(settings: Settings) -> None:
         sender.join(30)
         assert b"manifest.json" in upload.end()
     assert matting.most == settings.limits.batch_concurrency == 4
-    # Four at work, one read and waiting, and what the sockets' own buffers hold.
-    assert early <= 9
+    # Four at work, two waiting, one read, and what the sockets' own buffers hold.
+    assert early <= 11
+
+
+def test_the_upload_is_taken_while_every_place_is_taken(settings: Settings) -> None:
+    matting = Watched(settings, delay_s=0.4)
+    with serving(settings, matting) as url:
+        upload = SlowUpload(url)
+        started = time.monotonic()
+        for i in range(20):
+            upload.send(f"{i}.png", square(9, 200))
+        assert time.monotonic() - started < 1.5  # the work takes five rounds of 0.4 s
+        answer = upload.end()
+    assert matting.most == 4
+    assert b"19.png" in answer
+
+
+def test_what_waits_on_disk_comes_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve_app.api.disk_queue._SEGMENT", 1000)
+    monkeypatch.setattr("serve_app.api.disk_queue._IN_MEMORY", 300)
+    queue = DiskQueue()
+    items = [bytes([i]) * (i * 37 % 700) for i in range(60)]
+    taken = []
+    for i, item in enumerate(items):
+        queue.put(item)
+        if i % 3 == 0:
+            taken.append(queue.take())
+    assert queue.size == sum(len(item) for item in items[len(taken) :])
+    while len(taken) < len(items):
+        taken.append(queue.take())
+    assert taken == items
+    assert queue.size == 0
+    queue.put(b"left")
+    queue.close()
 
 
 def test_a_client_that_reads_last_gets_everything(client: httpx.Client) -> None:
