@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serve_app.engines.base import EngineInfo
 from serve_app.engines.onnx import open_session, run
-from serve_app.errors import CheckpointError, EngineError
+from serve_app.errors import CheckpointError, EngineError, MattingError
 from serve_app.settings import OnnxNetwork
 from serve_app.types import Array, Size
 
@@ -64,9 +64,21 @@ class ExternalEngine:
             precision="fp16" if self._type is np.float16 else "fp32",
             reason=reason,
         )
+        self._try_once(path)
 
     def predict(self, rgb: Array, trimap: Array) -> Array:  # noqa: ARG002
         return np.stack([self._predict(image) for image in rgb])
+
+    def _try_once(self, path: Path) -> None:
+        """Run a black picture, so that a wrong form is an error at start and not of a request."""
+        try:
+            self._predict(np.zeros((*self._network.size, 3), np.uint8))
+        except MattingError:
+            raise
+        except Exception as exc:  # its error classes are private to a compiled module
+            raise EngineError(
+                f"'{path}' does not take a picture as model.onnx describes it: {exc}"
+            ) from exc
 
     def _predict(self, image: Array) -> Array:
         """uint8 [H, W, 3] -> uint8 [H, W]."""

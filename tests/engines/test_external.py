@@ -99,7 +99,10 @@ def test_what_does_not_fit_is_refused(red: Path, tmp_path: Path) -> None:
         ExternalEngine(tmp_path / "none.onnx", OnnxNetwork(), "cpu")
     every = network(tmp_path / "rgb.onnx", "y = Abs (x) z = Neg (x)")
     with pytest.raises(EngineError, match=r"shape \(3, 32, 48\)"):
-        predict(ExternalEngine(every, OnnxNetwork(**PLAIN), "cpu"), image())
+        ExternalEngine(every, OnnxNetwork(**PLAIN), "cpu")
+    axes = OnnxNetwork(**PLAIN, layout="nhwc")
+    with pytest.raises(EngineError, match=r"does not take a picture as model\.onnx describes it"):
+        ExternalEngine(red, axes, "cpu")
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx"])
