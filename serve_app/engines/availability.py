@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -70,6 +71,9 @@ def need(module: str, extra: str, wanted: str = "") -> ModuleType:
     Raises:
         EngineError: it is not installed, or does not load.
     """
+    # OpenVINO and NNCF report their import and use to a server of their makers, unless the package
+    # that does it cannot be imported; then they go on without.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
         return importlib.import_module(module)
     except ImportError as exc:

@@ -6,10 +6,8 @@ branch decides what the subject is from small differences and may not, so that i
 steps: everything first, then ever more of that branch left in fp32.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 from serve_app.engines.availability import need
@@ -37,7 +35,8 @@ def quantise(graph: Graph, images: Sequence[Mapping[str, Array]]) -> Iterator[tu
         EngineError: NNCF is missing.
     """
     onnx = need("onnx", "quantize", "precision: int8")
-    nncf = _import_nncf()
+    nncf = need("nncf", "quantize", "precision: int8")
+    nncf.set_log_level(40)  # errors
     model = onnx.load_model_from_string(graph.content)
     convolutions = {n.name: n.input[1] for n in model.graph.node if n.op_type == "Conv"}
     others = {node.op_type for node in model.graph.node} - {"Conv"}
@@ -52,14 +51,6 @@ def quantise(graph: Graph, images: Sequence[Mapping[str, Array]]) -> Iterator[tu
             ),
         )
         yield step, _stamped_int8(graph, quantised)
-
-
-def _import_nncf() -> ModuleType:
-    # Unless told so before its import, it reports its use to a server of its makers.
-    os.environ.setdefault("NNCF_CI", "1")
-    nncf = need("nncf", "quantize", "precision: int8")
-    nncf.set_log_level(40)  # errors
-    return nncf
 
 
 def _left_out(convolutions: Mapping[str, str], step: str) -> list[str]:

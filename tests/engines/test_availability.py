@@ -1,6 +1,7 @@
 """Which engine `auto` takes, and what is said of one that is missing."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -74,6 +75,25 @@ def test_a_missing_engine_is_refused_by_name(
 
 def test_need_gives_the_module() -> None:
     assert need("json", "torch").loads("1") == 1
+
+
+@pytest.mark.parametrize("module", ["openvino", "nncf"])
+def test_an_engines_library_reports_to_nobody(module: str, tmp_path: Path) -> None:
+    code = (
+        "import socket, sys; from serve_app.engines.availability import need\n"
+        "socket.getaddrinfo = lambda *names, **_: print('looked up', names[0])\n"
+        f"need('{module}', 'openvino')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []  # an id for this machine would be left here
 
 
 def test_importing_engines_loads_no_library() -> None:
