@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DATA   ?= ../shared/data
 CORPUS ?= ../shared/corpus
 
@@ -12,13 +14,16 @@ CORPUS ?= ../shared/corpus
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## make install   create .venv and install everything, CPU build of torch
+## make install   create .venv and install the service into it, for CPU
 install: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	    --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable '.[openvino]'
+	touch $@
+
+$(DEV): $(READY)
+	$(PIP) --editable '.[dev]'
 	touch $@
 
 ## make serve     start the service on http://127.0.0.1:8000
@@ -26,25 +31,25 @@ serve: $(READY)
 	$(BIN)/cvunet serve serve_config.yaml
 
 ## make test      run every test
-test: $(READY)
+test: $(DEV)
 	$(BIN)/python -m pytest
 
 ## make check     lint, format and types
-check: $(READY)
+check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 ## make bench     what the README's figures come from
-bench: $(READY)
+bench: $(DEV)
 	$(BIN)/python -m benchmarks.serving
 
 ## make corpus    odd, corrupt and hostile files against a service; CORPUS=folder with MANIFEST.tsv
-corpus: $(READY)
+corpus: $(DEV)
 	$(BIN)/python -m benchmarks.corpus --corpus $(CORPUS)
 
 ## make train     train a checkpoint; DATA=folder of photos and mattes
-train: $(READY)
+train: $(DEV)
 	$(BIN)/python -m training --config configs/train.yaml --data $(DATA) --out runs/$(shell date +%Y%m%d-%H%M%S)
 
 ## make clean     remove what the above made
