@@ -19,7 +19,7 @@ LAYERS = [
     {"engines"},
     {"batching", "preprocess", "postprocess"},
     {"pipeline"},
-    {"api"},
+    {"api", "client"},
     {"deployments"},
     {"app"},
     {"commands"},

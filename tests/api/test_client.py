@@ -12,9 +12,9 @@ import pytest
 
 from serve_app import errors
 from serve_app.client import AsyncClient, Client
-from serve_app.client_wire import ServiceUnreachable
+from serve_app.client.unzip import StreamedUnzip
+from serve_app.client.wire import ServiceUnreachable
 from serve_app.settings import parse_settings
-from serve_app.unzip import StreamedUnzip
 from tests.api.conftest import serving
 from tests.conftest import encoded
 

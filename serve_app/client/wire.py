@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from serve_app.client.unzip import StreamedUnzip
 from serve_app.errors import MattingError, RetryLater
 from serve_app.types import Box
-from serve_app.unzip import StreamedUnzip
 
 Image: TypeAlias = Path | str | bytes
 OptionValue: TypeAlias = str | int | float | bool | None

@@ -1,12 +1,4 @@
-"""A client of the native API, in two kinds: `Client` and, for asyncio, `AsyncClient`.
-
-    with Client("http://127.0.0.1:8000") as client:
-        client.matte("cat.jpg", background="white", format="jpeg").save("cat-on-white.jpg")
-        client.batch(Path("photos").glob("*.jpg"), "cutouts", preset="ecommerce")
-
-Errors are those of `serve_app.errors`, under the code that the service gave. An answer that says
-to come back later is asked for again, after the time that it names. Needs httpx and nothing else.
-"""
+"""The calls, sync and async: what they send, and when they ask again."""
 
 import asyncio
 import time
@@ -16,7 +8,7 @@ from typing import TypeAlias
 
 import httpx
 
-from serve_app.client_wire import (
+from serve_app.client.wire import (
     BatchReport,
     BatchSaver,
     Cutout,
