@@ -20,6 +20,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[openvino]'
+	$(BIN)/cvunet info  # makes the engine's graph of the checkpoint, so that the first start is quick
 	touch $@
 
 $(DEV): $(READY)
