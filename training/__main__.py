@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="settings, a YAML file")
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run")
+    parser.add_argument("--init", type=Path, help="checkpoint to begin with, to train it further")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--version", default="0.1.0", help="written into the checkpoint")
     args = parser.parse_args(argv)
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         device = torch.device(args.device)
         collection = load_collection(args.data / "train", settings, device)
         examples = load_examples(args.data / "val", settings.sources)
-        train(settings, collection, examples, args.out, device, args.version)
+        train(settings, collection, examples, args.out, device, args.version, args.init)
         if (args.out / BEST_FILE).exists():
             write_report(args.out / BEST_FILE, examples, args.out, args.version)
     except SetupError as exc:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from serve_app.models.checkpoint import save_checkpoint
+from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 from serve_app.models.unet import UNetMatting
 from training.batches import Batch, Batches
 from training.data import Collection
@@ -28,9 +28,13 @@ _LOG_EVERY = 20  # steps
 _SAVE_SECONDS = 120
 
 
-def fresh_state(settings: Settings, device: torch.device) -> State:
+def fresh_state(settings: Settings, device: torch.device, init: Path | None = None) -> State:
+    """The beginning of a run: from a checkpoint's weights if one is given, else from chance."""
     torch.manual_seed(settings.seed)
-    model = UNetMatting().to(device, memory_format=torch.channels_last)
+    model = UNetMatting(context_side=settings.context_side)
+    if init is not None:
+        model.load_state_dict(load_checkpoint(init)[0].state_dict())
+    model = model.to(device, memory_format=torch.channels_last)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     free = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases are not decayed
     optimizer = torch.optim.AdamW(
@@ -49,13 +53,14 @@ def train(
     out: Path,
     device: torch.device,
     version: str,
+    init: Path | None = None,
 ) -> State:
     """Run to the end of the schedule, from the state in `out` if there is one.
 
     While a step is taken, another thread draws the next batch.
     """
     out.mkdir(parents=True, exist_ok=True)
-    state = fresh_state(settings, device)
+    state = fresh_state(settings, device, init)
     if (out / STATE_FILE).exists():
         load_state(out / STATE_FILE, state)
         log.info("resumed at step %d after %.0f s", state.step, state.seconds)

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serve_app.errors import SettingsError
-from serve_app.models.unet import STRIDE
+from serve_app.models.unet import STRIDE, UNetConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=STRIDE, multiple_of=STRIDE)]
@@ -58,6 +58,7 @@ class Settings(_Strict):
     seed: int = 0
     minutes: float | None = Field(None, gt=0)  # wall time; the schedule is fitted to it
     steps: int | None = Field(None, gt=0)  # or a number of steps
+    context_side: int = Field(UNetConfig().context_side, ge=STRIDE)  # px, of the network
     threads: int | None = Field(None, gt=0)  # CPU threads; None leaves it to torch
     learning_rate: float = Field(0.002, gt=0)
     warmup: Share = 0.03

@@ -31,7 +31,7 @@ class UNetConfig:
 
     in_channels: int = 4
     out_channels: int = 1
-    context_side: int = 256  # px; the context branch halves its view until it is at most this
+    context_side: int = 384  # px; the context branch halves its view until it is at most this
     context_widths: tuple[int, ...] = (32, 64, 128, 192, 256)  # channels at strides 2, 4, 8, 16, 32
     context_blocks: int = 2
     decoder_width: int = 64

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from serve_app.models.checkpoint import load_checkpoint
+from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 from training import loop
 from training.__main__ import main
 from training.batches import Batches
@@ -91,6 +91,17 @@ def test_a_run_leaves_log_state_and_checkpoint(
     assert quick_scores(model, examples)["mad"] == pytest.approx(last["mad"])
     # Done is done: a second start has nothing left to do.
     assert train(settings, collection, examples, out, CPU, "9.9.9").step == settings.steps
+
+
+def test_a_run_can_begin_with_a_checkpoint(settings: Settings, tmp_path: Path) -> None:
+    before = fresh_state(settings, CPU).model
+    save_checkpoint(tmp_path / "x.safetensors", before, version="1", metrics={})
+    other = settings.model_copy(update={"seed": 5, "context_side": 384})
+    state = fresh_state(other, CPU, tmp_path / "x.safetensors")
+    assert state.ema.config.context_side == 384
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(tensor, state.model.state_dict()[name])
+        assert torch.equal(tensor, state.ema.state_dict()[name])
 
 
 def test_the_rate_rises_then_falls_to_nothing(settings: Settings) -> None:
