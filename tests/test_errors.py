@@ -8,7 +8,8 @@ from serve_app import errors
 
 
 def leaves(base: type[errors.MattingError]) -> list[type[errors.MattingError]]:
-    below = base.__subclasses__()
+    # Other modules add errors of their own, with fields of their own.
+    below = [cls for cls in base.__subclasses__() if cls.__module__ == errors.__name__]
     return [base] if not below else [leaf for cls in below for leaf in leaves(cls)]
 
 

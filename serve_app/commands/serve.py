@@ -48,6 +48,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start the service; it ends with Ctrl+C or SIGTERM, and takes its Ray along."""
     base = _base_url(arguments.config)
+    # A shell's background job ignores SIGINT; `serve run` would inherit that and never end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [str(Path(sys.executable).with_name("serve")), "run", str(arguments.config)]
     process = subprocess.Popen(command, env=_DEFAULTS | os.environ)  # noqa: S603
     # `serve run` shuts the application down on SIGINT only; on SIGTERM it would leave it serving.

@@ -1,6 +1,7 @@
 """One real service for the tests of this folder, started the way a user starts it."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
+            # As a shell's background job has it: the service must end all the same.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
         )
         url = f"http://127.0.0.1:{config['http_options']['port']}"
         service = Service(url, psutil.Process(process.pid), log)
@@ -105,9 +108,12 @@ def stop(service: Service, process: "subprocess.Popen[bytes]") -> None:
     """End it as an init system would, and whatever is left of its own tree by pid."""
     left = service.process.children(recursive=True)
     process.terminate()
+    ended = True
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
+        ended = False
         process.kill()
     for child in psutil.wait_procs(left, timeout=10)[1]:
         child.kill()
+    assert ended, "the service did not end within 60 s of SIGTERM"
