@@ -43,7 +43,9 @@ class Limits(Section):
     max_pixels: int = Field(50_000_000, ge=1, description="largest height x width")
     max_edge: int = Field(16_384, ge=1, description="longest side, px")
     max_jpeg_scans: int = Field(64, ge=1, description="scans in a progressive JPEG")
-    decode_timeout_s: float = Field(15.0, gt=0, description="time to decode one image, s")
+    decode_timeout_s: float = Field(
+        15.0, gt=0, description="time to decode one image, s; not enforced yet"
+    )
     request_timeout_s: float = Field(60.0, gt=0, description="time for one request, s")
     max_inflight: int = Field(
         64, ge=1, description="requests at work in one ingress replica; more get 503"
