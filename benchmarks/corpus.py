@@ -16,7 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.running_service import ROOT, STAGES, RunningService, running_service
+from benchmarks.running_service import STAGES, RunningService, running_service
+from serve_app.settings import ROOT
 
 AT_ONCE = 4
 LONGEST_S = 15

@@ -1,25 +1,27 @@
-"""Starts a service for a benchmark, sends it photos, and weighs its processes."""
+"""Starts a service the way a user does, for benchmarks and for tests, and knows its processes."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from serve_app.settings import ROOT
+
 STAGES = ("Ingress", "Preprocess", "UNet", "Postprocess")
+START_TIMEOUT_S = 240
+STOP_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -28,131 +30,128 @@ class RunningService:
 
     url: str
     process: psutil.Process
-    started_at: float
+    log: Path  # what it printed, both streams
+    started_at: float  # time.monotonic()
 
     def replicas(self, stage: str) -> list[psutil.Process]:
         """The live replica processes of one stage; Ray titles them by it."""
         title = f"ray::ServeReplica:matting:{stage}"
-        found = []
-        for child in self.process.children(recursive=True):
-            try:
-                if (child.cmdline() or [""])[0].startswith(title):
-                    found.append(child)
-            except psutil.Error:  # it ended while we looked
-                continue
-        return found
+        return [child for child in self.tree() if title_of(child).startswith(title)]
 
-    def memory(self) -> int:
-        """Bytes that all replicas hold together; pages they share count once."""
-        total = 0
-        for stage in STAGES:
-            for replica in self.replicas(stage):
-                try:
-                    total += replica.memory_full_info().pss
-                except psutil.Error:
-                    continue
-        return total
+    def tree(self) -> list[psutil.Process]:
+        """Every live process of the service, Ray's own among them."""
+        return [self.process, *self.process.children(recursive=True)]
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
             return False
 
-    def wait_until_ready(self, timeout_s: float = 120) -> None:
+    def is_running(self) -> bool:
+        return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+
+    def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait for `/readyz`.
+
+        Raises:
+            RuntimeError: it has ended, or the time is up; the message holds the end of its log.
+        """
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
-            if time.monotonic() > deadline or not self.process.is_running():
-                raise TimeoutError(f"the service was not ready within {timeout_s:g} s")
-            time.sleep(0.1)
+            if time.monotonic() > deadline or not self.is_running():
+                state = f"not ready within {timeout_s:g} s" if self.is_running() else "has ended"
+                raise RuntimeError(f"the service is {state}:\n{self.log.read_text()[-4000:]}")
+            time.sleep(0.2)
+
+
+def title_of(process: psutil.Process) -> str:
+    """What a process calls itself; empty where it has ended meanwhile."""
+    try:
+        return (process.cmdline() or [""])[0]
+    except psutil.Error:
+        return ""
+
+
+def read_config(path: Path = ROOT / "serve_config.yaml") -> dict[str, Any]:
+    """A Serve config file as plain values, to be changed and given to `running_service`."""
+    values: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    return values
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
-def running_service(config: Path = ROOT / "serve_config.yaml") -> Iterator[RunningService]:
-    """Start `cvunet serve` on a free port, and end it with all it started."""
-    values = yaml.safe_load(config.read_text("utf-8"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = values["http_options"]["port"] = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="ray") as folder:
-        own = Path(folder) / "config.yaml"
-        own.write_text(yaml.safe_dump(values), "utf-8")
-        environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-        started_at = time.monotonic()
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("cvunet"), "serve", own],
-            env=environment | {"RAY_TMPDIR": folder},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=ROOT,
-        )
+def running_service(
+    config: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningService]:
+    """Start `cvunet serve` on a free port of loopback, and end it with all that it started.
+
+    It gets a Ray of its own in a temporary folder, and is not ready yet when it comes.
+
+    Args:
+        config: a Serve config; `read_config()` if not given. Its port is replaced.
+        environment: variables laid over this process's own.
+
+    Raises:
+        RuntimeError: it did not end in time after SIGTERM, which it must.
+    """
+    values = {**(config or read_config())}
+    port = free_port()
+    values["http_options"] = {**values.get("http_options", {}), "port": port}
+    inherited = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    # Ray's sockets need a short path.
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        file, log = Path(folder) / "config.yaml", Path(folder) / "serve.log"
+        file.write_text(yaml.safe_dump(values), "utf-8")
+        with log.open("wb") as output:
+            started_at = time.monotonic()
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("cvunet"), "serve", file],
+                env={**inherited, "RAY_TMPDIR": folder, **(environment or {})},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                # As a shell's background job has it: the service must end all the same, and on
+                # Ctrl+C it is ours to end it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
+            )
         service = RunningService(
-            f"http://127.0.0.1:{port}", psutil.Process(process.pid), started_at
+            f"http://127.0.0.1:{port}", psutil.Process(process.pid), log, started_at
         )
         try:
             yield service
         finally:
-            left = service.process.children(recursive=True)
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            for child in psutil.wait_procs(left, timeout=10)[1]:
-                child.kill()
+            _end(process, folder)
 
 
-@dataclass(frozen=True)
-class Load:
-    """What a closed-loop run of several clients saw."""
-
-    seconds: float
-    latencies: list[float]  # s, of the answers that were 200
-    batch_sizes: list[int]
-    failures: int
-    peak_memory: int  # bytes, all replicas
-
-    @property
-    def per_minute(self) -> float:
-        return 60 * len(self.latencies) / self.seconds
-
-    @property
-    def mean_batch(self) -> float:
-        return len(self.batch_sizes) / sum(1 / size for size in self.batch_sizes)
-
-    def percentile(self, percent: float) -> float:
-        """The latency in seconds that this share of the answers stayed under."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+def _end(process: "subprocess.Popen[bytes]", folder: str) -> None:
+    """End it as an init system would, and by pid whatever is left of what it started."""
+    process.terminate()
+    ended = True
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        ended = False
+        process.kill()
+        process.wait()
+    for left in psutil.wait_procs(_started_in(folder), timeout=10)[1]:
+        left.kill()
+    if not ended:
+        raise RuntimeError(f"the service did not end within {STOP_TIMEOUT_S} s of SIGTERM")
 
 
-def closed_loop(service: RunningService, photo: bytes, clients: int, seconds: float) -> Load:
-    """Let each client send its next request when its last one is answered."""
-    latencies: list[float] = []
-    batch_sizes: list[int] = []
-    failures = 0
-    peak = 0
-    lock = threading.Lock()
-    start = time.monotonic()
-
-    def ask() -> None:
-        nonlocal failures
-        with httpx.Client(base_url=service.url, timeout=120) as client:
-            while time.monotonic() - start < seconds:
-                began = time.monotonic()
-                answer = client.post("/v1/matting", files={"image": photo})
-                with lock:
-                    if answer.status_code == 200:
-                        latencies.append(time.monotonic() - began)
-                        batch_sizes.append(int(answer.headers["x-batch-size"]))
-                    else:
-                        failures += 1
-
-    threads = [threading.Thread(target=ask) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        peak = max(peak, service.memory())
-        time.sleep(0.2)
-    return Load(time.monotonic() - start, latencies, batch_sizes, failures, peak)
+def _started_in(folder: str) -> list[psutil.Process]:
+    """Processes that inherited this temporary folder, whoever their parent is by now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RAY_TMPDIR") == folder:
+                found.append(process)
+        except psutil.Error:  # another user's, or it ended while we looked
+            continue
+    return found

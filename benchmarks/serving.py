@@ -17,7 +17,9 @@ import httpx
 import psutil
 from PIL import Image, ImageOps
 
-from benchmarks.running_service import ROOT, RunningService, closed_loop, running_service
+from benchmarks.load import closed_loop
+from benchmarks.running_service import RunningService, running_service
+from serve_app.settings import ROOT
 
 SMALL, LARGE = (1024, 576), (4096, 2304)  # (width, height)
 RESULTS = ROOT / "benchmarks" / "results"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.running_service import RunningService
 from tests.conftest import encoded, picture
-from tests.deployments.conftest import Service
 from tests.readme import code_blocks, shell_lines
 
 CALLS = shell_lines("curl")
@@ -19,7 +19,7 @@ CALLS = shell_lines("curl")
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("words", CALLS, ids=" ".join)
-def test_its_calls_work(words: list[str], service: Service, tmp_path: Path) -> None:
+def test_its_calls_work(words: list[str], service: RunningService, tmp_path: Path) -> None:
     lay_out_photos(tmp_path)
     here = [word.replace("http://127.0.0.1:8000", service.url) for word in words]
     subprocess.run([*here, "--fail", "--silent", "--show-error"], cwd=tmp_path, check=True)
@@ -32,7 +32,7 @@ def test_its_calls_work(words: list[str], service: Service, tmp_path: Path) -> N
         assert image.format in ("PNG", "WEBP", "JPEG")
 
 
-def test_its_python_works(service: Service, tmp_path: Path) -> None:
+def test_its_python_works(service: RunningService, tmp_path: Path) -> None:
     lay_out_photos(tmp_path)
     (code,) = code_blocks("python")
     here = code.replace("http://127.0.0.1:8000", service.url)
@@ -43,7 +43,7 @@ def test_its_python_works(service: Service, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "cutouts").iterdir()) == ["other.webp", "photo.webp"]
 
 
-def test_its_javascript_works(service: Service, tmp_path: Path) -> None:
+def test_its_javascript_works(service: RunningService, tmp_path: Path) -> None:
     if shutil.which("node") is None:
         if os.environ.get("CI"):
             pytest.fail("node is missing: CI must have it")

@@ -11,20 +11,20 @@ import psutil
 import pytest
 from PIL import Image
 
+from benchmarks.running_service import RunningService
 from serve_app.engines import open_engine
 from serve_app.options import load_presets, resolve_options
 from serve_app.pipeline import Pipeline
 from serve_app.settings import parse_settings, resolve_path
 from serve_app.types import Upload
 from tests.conftest import encoded, picture
-from tests.deployments.conftest import Service, wait_until_ready
 
 SETTINGS = parse_settings({})
 PRESETS = load_presets(resolve_path(SETTINGS.presets_path))
 
 
 @pytest.fixture(scope="module")
-def client(service: Service) -> httpx.Client:
+def client(service: RunningService) -> httpx.Client:
     with httpx.Client(base_url=service.url, timeout=60) as client:
         yield client
 
@@ -102,7 +102,7 @@ def test_nothing_of_one_request_shows_in_another(client: httpx.Client) -> None:
     ],
 )
 def test_bad_input_has_its_own_answer(
-    service: Service,
+    service: RunningService,
     client: httpx.Client,
     files: dict[str, bytes],
     data: dict[str, str],
@@ -129,7 +129,7 @@ def test_a_passed_deadline_is_a_504(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("deployment", ["Preprocess", "UNet", "Postprocess"])
 def test_a_killed_replica_costs_no_request(
-    service: Service, client: httpx.Client, deployment: str
+    service: RunningService, client: httpx.Client, deployment: str
 ) -> None:
     image = encoded(picture(576, 1024), "JPEG")
     victim = service.replicas(deployment)[0]
@@ -147,18 +147,18 @@ def test_a_killed_replica_costs_no_request(
         victim.kill()
         statuses = [status for batch in asking for status in batch]
     assert set(statuses) == {200}
-    wait_until_ready(service)
+    service.wait_until_ready()
     assert victim.pid not in {replica.pid for replica in service.replicas(deployment)}
 
 
-def test_replicas_that_have_no_network_have_no_torch(service: Service) -> None:
+def test_replicas_that_have_no_network_have_no_torch(service: RunningService) -> None:
     for deployment in ("Ingress", "Preprocess", "Postprocess"):
         for replica in service.replicas(deployment):
             libraries = {Path(region.path).name for region in replica.memory_maps()}
             assert not any(name.startswith("libtorch") for name in libraries), deployment
 
 
-def test_the_service_listens_on_loopback_alone(service: Service) -> None:
+def test_the_service_listens_on_loopback_alone(service: RunningService) -> None:
     port = int(service.url.rsplit(":", 1)[1])
     listening = {
         connection.laddr.ip

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.running_service import RunningService
 from serve_app.client import Client
 from tests.api.test_batch import SlowUpload, images, unzipped
 from tests.conftest import encoded, picture
-from tests.deployments.conftest import Service
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def photo(photos: Path) -> bytes:
     return min(photos.rglob("*.jpg"), key=lambda path: path.stat().st_size).read_bytes()
 
 
-def test_a_batch_with_a_bad_file(service: Service, tmp_path: Path) -> None:
+def test_a_batch_with_a_bad_file(service: RunningService, tmp_path: Path) -> None:
     paths = []
     for i in range(6):
         path = tmp_path / f"{i}.png"
@@ -31,7 +31,7 @@ def test_a_batch_with_a_bad_file(service: Service, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
-def test_entries_go_out_while_images_still_come(service: Service) -> None:
+def test_entries_go_out_while_images_still_come(service: RunningService) -> None:
     upload = SlowUpload(service.url)
     for i in range(9):
         upload.send(f"{i}.png", encoded(picture(64, 96 + i)))
@@ -40,7 +40,7 @@ def test_entries_go_out_while_images_still_come(service: Service) -> None:
     assert b"manifest.json" in upload.end()
 
 
-def test_a_late_field_is_told(service: Service) -> None:
+def test_a_late_field_is_told(service: RunningService) -> None:
     files = [*images(("a.png", encoded(picture()))), ("format", (None, "webp"))]
     response = httpx.post(f"{service.url}/v1/matting/batch", files=files, timeout=60)
     if response.status_code == 200:  # the image was done before the field came
@@ -50,7 +50,7 @@ def test_a_late_field_is_told(service: Service) -> None:
         assert response.json()["code"] == "invalid_option"
 
 
-def test_removebg_and_rembg_answer(service: Service, photo: bytes) -> None:
+def test_removebg_and_rembg_answer(service: RunningService, photo: bytes) -> None:
     removebg = httpx.post(
         f"{service.url}/v1.0/removebg",
         files={"image_file": photo},
@@ -68,6 +68,6 @@ def test_removebg_and_rembg_answer(service: Service, photo: bytes) -> None:
     assert rembg.headers["content-type"] == "image/png"
 
 
-def test_the_document_is_served(service: Service) -> None:
+def test_the_document_is_served(service: RunningService) -> None:
     document = json.loads(httpx.get(f"{service.url}/openapi.json").content)
     assert "/v1/matting/batch" in document["paths"]
