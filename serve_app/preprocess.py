@@ -6,7 +6,7 @@ import numpy as np
 from serve_app.errors import InvalidImage
 from serve_app.imaging.background import WHITE, composite
 from serve_app.imaging.crop import crop
-from serve_app.imaging.decode import decode
+from serve_app.imaging.decode import Decode, decode
 from serve_app.imaging.geometry import plan, shrink, to_network
 from serve_app.imaging.roi import parse_roi, roi_box, scale_box, with_context
 from serve_app.options import Options
@@ -15,11 +15,18 @@ from serve_app.timing import timed
 from serve_app.types import UNKNOWN, Array, Geometry, Prepared, Size, Source, Upload
 
 
-def prepare(upload: Upload, options: Options, limits: Limits, bucket_step: int) -> Prepared:
+def prepare(
+    upload: Upload,
+    options: Options,
+    limits: Limits,
+    bucket_step: int,
+    decode: Decode = decode,
+) -> Prepared:
     """Decode the upload once and bring it to the shape that the network takes.
 
     Raises:
         InputError: a file is not an image, is over a limit, or doesn't fit the others.
+        ServiceError: `decode` was stopped.
     """
     timings: dict[str, float] = {}
     with timed(timings, "decode"):
@@ -27,7 +34,7 @@ def prepare(upload: Upload, options: Options, limits: Limits, bucket_step: int) 
         roi = roi_box(parse_roi(options.roi), source.size)
         region = with_context(roi, source.size)
         geometry = plan((region.height, region.width), options.max_side, bucket_step)
-        known = _read_trimap(upload.trimap, source.size, limits) if upload.trimap else None
+        known = _read_trimap(decode(upload.trimap, limits), source.size) if upload.trimap else None
         if known is None:
             trimap = np.full(geometry.padded, UNKNOWN, np.uint8)
         else:
@@ -54,8 +61,7 @@ def _over_white(source: Source) -> Array:
     return source.image if source.alpha is None else composite(source.image, source.alpha, WHITE)
 
 
-def _read_trimap(data: bytes, size: Size, limits: Limits) -> Array:
-    source = decode(data, limits)
+def _read_trimap(source: Source, size: Size) -> Array:
     if source.size != size:
         raise InvalidImage(
             f"trimap is {source.size[1]}x{source.size[0]} px and the image "

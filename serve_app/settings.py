@@ -44,7 +44,7 @@ class Limits(Section):
     max_edge: int = Field(16_384, ge=1, description="longest side, px")
     max_jpeg_scans: int = Field(64, ge=1, description="scans in a progressive JPEG")
     decode_timeout_s: float = Field(
-        15.0, gt=0, description="time to decode one image, s; not enforced yet"
+        15.0, gt=0, description="time to decode one image, s; then its decoder is ended"
     )
     request_timeout_s: float = Field(60.0, gt=0, description="time for one request, s")
     max_inflight: int = Field(

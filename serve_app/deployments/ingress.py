@@ -20,6 +20,7 @@ from serve_app.engines.base import EngineInfo
 from serve_app.errors import DeadlineExceeded, MattingError, NotReady, Overloaded
 from serve_app.options import Options
 from serve_app.settings import Settings
+from serve_app.timing import Deadline
 from serve_app.types import Result, Upload
 
 logger = logging.getLogger("ray.serve.cvunet")
@@ -61,8 +62,9 @@ class Ingress:
             )
         self._inflight += 1
         try:
+            deadline = Deadline.after(limits.request_timeout_s)
             async with asyncio.timeout(limits.request_timeout_s):
-                result = await self._matte_with_retry(upload, options)
+                result = await self._matte_with_retry(upload, options, deadline)
         except TimeoutError as exc:
             raise DeadlineExceeded(
                 f"the image was not done within {limits.request_timeout_s:g} s: try a smaller one, "
@@ -83,21 +85,23 @@ class Ingress:
             raise NotReady("no matting replica is ready yet: try again", retry_after=2) from exc
         return self._info
 
-    async def _matte_with_retry(self, upload: Upload, options: Options) -> Result:
+    async def _matte_with_retry(
+        self, upload: Upload, options: Options, deadline: Deadline
+    ) -> Result:
         """Run the stages; what was in flight on a replica that died is run once more."""
         try:
-            return await self._run_stages(upload, options)
+            return await self._run_stages(upload, options, deadline)
         except ReplicaLost:
             logger.warning("a replica died with work in flight: trying that work once more")
         try:
-            return await self._run_stages(upload, options)
+            return await self._run_stages(upload, options, deadline)
         except ReplicaLost as exc:
             raise Overloaded("the service is recovering: try again", retry_after=5) from exc
 
-    async def _run_stages(self, upload: Upload, options: Options) -> Result:
-        prepared = self._preprocess.remote(upload, options)
-        prediction = self._unet.remote(prepared)
-        finished = self._postprocess.remote(prepared, prediction, options)
+    async def _run_stages(self, upload: Upload, options: Options, deadline: Deadline) -> Result:
+        prepared = self._preprocess.remote(upload, options, deadline)
+        prediction = self._unet.remote(prepared, deadline)
+        finished = self._postprocess.remote(prepared, prediction, options, deadline)
         try:
             result: Result = await finished
         except asyncio.CancelledError:

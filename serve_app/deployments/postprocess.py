@@ -7,6 +7,7 @@ import cv2
 
 from serve_app.options import Options
 from serve_app.postprocess import finish
+from serve_app.timing import Deadline
 from serve_app.types import Prediction, Prepared, Result
 
 
@@ -16,7 +17,16 @@ class Postprocess:
         self._worker = ThreadPoolExecutor(1)
 
     async def __call__(
-        self, prepared: Prepared, prediction: Prediction, options: Options
+        self, prepared: Prepared, prediction: Prediction, options: Options, deadline: Deadline
     ) -> Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, finish, prepared, prediction, options)
+        return await loop.run_in_executor(
+            self._worker, _finish, prepared, prediction, options, deadline
+        )
+
+
+def _finish(
+    prepared: Prepared, prediction: Prediction, options: Options, deadline: Deadline
+) -> Result:
+    deadline.check()
+    return finish(prepared, prediction, options)

@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
+from serve_app.imaging.isolated import IsolatedDecoder
+from serve_app.imaging.peek import is_sequential_jpeg
 from serve_app.options import Options
 from serve_app.preprocess import prepare
 from serve_app.settings import Settings
+from serve_app.timing import Deadline
 from serve_app.types import Prepared, Upload
 
 
@@ -16,10 +19,27 @@ class Preprocess:
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._limits = settings.limits
         self._bucket_step = settings.batching.bucket_step
-        self._worker = ThreadPoolExecutor(1)
+        # What cameras write is decoded in one go; any other file may take until its deadline, and
+        # usual photos must not wait behind it.
+        self._usual, self._other = _Lane(), _Lane()
 
-    async def __call__(self, upload: Upload, options: Options) -> Prepared:
+    async def __call__(self, upload: Upload, options: Options, deadline: Deadline) -> Prepared:
+        lane = self._usual if is_sequential_jpeg(upload.image) else self._other
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._worker, prepare, upload, options, self._limits, self._bucket_step
+            lane.worker, self._prepare, lane.decoder, upload, options, deadline
         )
+
+    def _prepare(
+        self, decoder: IsolatedDecoder, upload: Upload, options: Options, deadline: Deadline
+    ) -> Prepared:
+        deadline.check()
+        return prepare(upload, options, self._limits, self._bucket_step, decoder)
+
+
+class _Lane:
+    """A thread and the process that decodes for it."""
+
+    def __init__(self) -> None:
+        self.worker = ThreadPoolExecutor(1)
+        self.decoder = IsolatedDecoder()

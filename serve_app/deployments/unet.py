@@ -12,6 +12,7 @@ from serve_app.engines import open_engine
 from serve_app.engines.base import EngineInfo
 from serve_app.errors import ServiceError
 from serve_app.settings import Settings
+from serve_app.timing import Deadline
 from serve_app.types import Prediction, Prepared
 
 logger = logging.getLogger("ray.serve.cvunet")
@@ -31,10 +32,11 @@ class UNet:
         warm_up(self._engine, batching.warmup, batching.bucket_step)
         logger.info("model ready: %s", self._engine.info.label)
 
-    async def __call__(self, prepared: Prepared) -> Prediction:
+    async def __call__(self, prepared: Prepared, deadline: Deadline) -> Prediction:
         start = time.perf_counter()
         item = BatchItem(prepared.rgb, prepared.trimap)
         async with self._gate.admitted(item.bucket):
+            deadline.check()
             queued_ms = (time.perf_counter() - start) * 1000
             answer = await self._predict_batch(item)
         # Batches carry exceptions as values, so that one bad item fails alone.

@@ -1,6 +1,8 @@
 """A file's bytes to one upright sRGB image: the only place where uploads are decoded."""
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -13,6 +15,9 @@ from serve_app.imaging.orientation import orientation_of, upright
 from serve_app.imaging.sniff import sniff
 from serve_app.settings import Limits
 from serve_app.types import Array, Source
+
+Decode: TypeAlias = Callable[[bytes, Limits], Source]
+"""`decode` itself, or `IsolatedDecoder` where strangers' files come in."""
 
 _DPI = (1.0, 20_000.0)  # what a device can have; anything else is a broken header
 

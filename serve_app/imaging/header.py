@@ -73,6 +73,11 @@ def read_error(exc: Exception, format: Format) -> InputError:
         return ImageTooLarge(f"the {format} has too many pixels: scale it down")
     if isinstance(exc, UnidentifiedImageError):
         return InvalidImage(f"the {format} has no readable header: send a whole, valid file")
+    if isinstance(exc, MemoryError):
+        return ImageTooLarge(
+            f"the {format} takes more memory to decode than its size lets expect: save it again as "
+            "a plain JPEG or PNG, or scale it down"
+        )
     return InvalidImage(f"the {format} is truncated or corrupt: send a whole, valid file")
 
 
