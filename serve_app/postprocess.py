@@ -10,6 +10,7 @@ from serve_app.imaging.foreground import estimate_foreground
 from serve_app.imaging.geometry import from_network, shrink
 from serve_app.imaging.matte import (
     bounding_box,
+    clear_doubt,
     erode,
     feather,
     honour_trimap,
@@ -78,7 +79,7 @@ def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Resu
 def full_alpha(prepared: Prepared, alpha: Array, options: Options) -> Array:
     """Bring the network's padded alpha to the answer's size and clean it: uint8 [H, W]."""
     alpha = _in_region(prepared, from_network(alpha, prepared.geometry), options)
-    alpha = threshold(alpha, options.alpha_threshold)
+    alpha = threshold(clear_doubt(alpha), options.alpha_threshold)
     alpha = erode(alpha, options.erode)
     alpha = feather(alpha, options.feather)
     if not options.semitransparency:
@@ -97,12 +98,19 @@ def _in_region(prepared: Prepared, alpha: Array, options: Options) -> Array:
         alpha = shrink(alpha, size)
     else:
         (guide,) = crop([prepared.source.image], region)
-        alpha = upsample_alpha(alpha, guide, size, options.refine)
+        alpha = upsample_alpha(alpha, guide, size, options.refine, _seen_by_network(prepared))
     if size == prepared.source.size:
         return alpha
     out = np.zeros(prepared.source.size, np.uint8)
     out[region.top : region.top + size[0], region.left : region.left + size[1]] = alpha
     return out
+
+
+def _seen_by_network(prepared: Prepared) -> Array | None:
+    """The answer's own region as the network saw it, where that is the same picture."""
+    if prepared.source.alpha is not None or prepared.source.size != prepared.original:
+        return None
+    return from_network(prepared.rgb, prepared.geometry)
 
 
 def _placed(color: Array, alpha: Array, options: Options) -> tuple[Array, Array, Box]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from serve_app.cli import main
@@ -124,6 +125,25 @@ def test_evaluate_names_what_it_cannot_score(
     (alphas / "wrong.png").write_bytes(encoded(picture(9, 9)[..., 0]))
     assert cvunet("evaluate", "--images", images, "--alphas", alphas, "--engine", "fake") == 1
     assert "wrong: alpha (90, 160) and truth (9, 9)" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_does_not_fit_is_named_with_what_differs(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {f"layer{i}.weight": torch.ones(1) for i in range(9)}
+    torch.save(weights, tmp_path / "foreign.pth")
+    model = ("--engine", "torch", "--model", tmp_path / "foreign.pth")
+    assert cvunet("matte", photo, tmp_path / "out.png", *model) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    for part in (
+        "missing: ",
+        "unexpected: layer0.weight, layer1.weight",
+        " more",
+        "use a checkpoint",
+    ):
+        assert part in error
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_info_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,6 +85,19 @@ def test_no_subject_is_an_empty_answer() -> None:
     assert not pixels(result).any()
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("faint", "width"), [(63, 0), (64, 60)])
+def test_doubt_alone_is_no_subject(preset: str, faint: int, width: int) -> None:
+    noise = np.zeros((40, 60, 3), np.uint8)
+    noise[..., 0] = np.random.default_rng(0).integers(0, faint, (40, 60))
+    noise[10:20, :, 0] = faint  # all that is left to be a subject
+    given = {"preset": preset, "output": "alpha", "refine": "guided", "format": "png"}
+    options = resolve_options(given, PRESETS)
+    result = Pipeline(FakeEngine(), Limits(), 64).run(Upload(encoded(noise)), options)
+    assert result.foreground.width == width
+    assert pixels(result).any() == (width > 0)
+
+
 def test_threshold_then_erode_then_feather() -> None:
     image = np.zeros((60, 60, 3), np.uint8)
     image[20:40, 20:40, 0] = 255

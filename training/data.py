@@ -102,7 +102,10 @@ def load_backgrounds(folder: Path, longest_side: int, device: torch.device) -> l
 
 def read_pairs(folder: Path) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
     """Yield (image path, image uint8 HWC RGB, alpha uint8 HW) of each good pair, by file stem."""
-    alphas = {path.stem: path for path in sorted((folder / "alphas").glob("*"))}
+    alphas: dict[str, Path] = {}
+    for path in sorted((folder / "alphas").glob("*")):
+        if alphas.setdefault(path.stem, path) != path:
+            log.warning("skipped %s: '%s' is the alpha of that name", path, alphas[path.stem].name)
     for path in sorted((folder / "images").glob("*")):
         alpha_path = alphas.pop(path.stem, None)
         if alpha_path is None:
@@ -128,7 +131,11 @@ def read_pairs(folder: Path) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
 
 def read_rgb(path: Path) -> np.ndarray:
     """Decode as the service does: upright, sRGB, uint8 HWC. Raises InputError."""
-    return decode(path.read_bytes(), Limits()).image
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise InputError(f"image '{path.name}' cannot be read: {exc.strerror}") from exc
+    return decode(data, Limits()).image
 
 
 def shrink(image: np.ndarray, alpha: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

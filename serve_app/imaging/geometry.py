@@ -40,10 +40,10 @@ def to_network(array: Array, geometry: Geometry) -> Array:
     return _pad(shrink(array, geometry.network), geometry.padded, None)
 
 
-def from_network(alpha: Array, geometry: Geometry) -> Array:
-    """Take the padding off an alpha `[h, w]` of `geometry.padded`; it stays at `network` size."""
+def from_network(array: Array, geometry: Geometry) -> Array:
+    """Take the padding off an alpha or image of `geometry.padded`; it stays at `network` size."""
     height, width = geometry.network
-    return np.ascontiguousarray(alpha[:height, :width])
+    return np.ascontiguousarray(array[:height, :width])
 
 
 def shrink(image: Array, size: Size) -> Array:

@@ -1,4 +1,4 @@
-"""What is done to a finished matte: threshold, erode, feather, in this order; its box and trimap.
+"""What is done to a finished matte: doubt, threshold, erode, feather, in this order; box, trimap.
 
 Alphas are uint8 `[H, W]`, straight, 255 = foreground. Each step returns its input untouched where
 there is nothing to do.
@@ -12,7 +12,17 @@ from serve_app.types import BACKGROUND, FOREGROUND, UNKNOWN, Array, Box
 VISIBLE = 8
 """Alpha below this (3 %) is not seen on any background and doesn't count for the subject's box."""
 
+_SUBJECT = 64
+"""Of 255. What is nowhere a quarter opaque is a network's doubt, not even a glass."""
+
 _BAND = 0.01  # half the width of a trimap's unknown band, in parts of the longest side
+
+
+def clear_doubt(alpha: Array) -> Array:
+    """Return 0 everywhere if alpha is nowhere a quarter opaque: then there is no subject."""
+    if not alpha.size or alpha.max() >= _SUBJECT:
+        return alpha
+    return np.zeros_like(alpha)
 
 
 def threshold(alpha: Array, t: int) -> Array:

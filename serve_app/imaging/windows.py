@@ -28,11 +28,16 @@ def windows(mask: Array) -> Iterator[Window]:
 
 
 def enlarge(
-    array: NDArray[np.float32], size: Size, window: Window, part: tuple[Window, Size] | None = None
+    array: NDArray[np.float32],
+    size: Size,
+    window: Window,
+    part: tuple[Window, Size] | None = None,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Scale `[h, w, C]`, C at most 4, linearly to `size` and return its `window` alone.
 
     `array` may be a part of what is scaled: then `part` is its window in that and the size of it.
+    Written to `out` where one is given.
     """
     (rows, columns), small = part or ((slice(0, 0), slice(0, 0)), array.shape[:2])
     down, across = small[0] / size[0], small[1] / size[1]
@@ -46,10 +51,16 @@ def enlarge(
     height, width = (axis.stop - axis.start for axis in window)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     edge = cv2.BORDER_REPLICATE
-    scaled = cv2.warpAffine(array, matrix, (width, height), flags=flags, borderMode=edge)
+    scaled = cv2.warpAffine(array, matrix, (width, height), out, flags, edge)
     return np.asarray(scaled, np.float32)
 
 
 def soft_mask(alpha: Array) -> Array:
     """Return 255 where `alpha` is 1-254 and 0 elsewhere."""
     return np.asarray(cv2.inRange(alpha, 1, 254), np.uint8)
+
+
+def seen_soft_mask(alpha: Array, least: int) -> Array:
+    """As `soft_mask`, but only within 1 px of where alpha is `least` or more from 0 and 255."""
+    seen = cv2.dilate(cv2.inRange(alpha, least, 255 - least), np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.bitwise_and(soft_mask(alpha), seen), np.uint8)

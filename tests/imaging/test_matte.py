@@ -7,6 +7,7 @@ from scipy import ndimage, special
 from serve_app.imaging.matte import (
     VISIBLE,
     bounding_box,
+    clear_doubt,
     erode,
     feather,
     honour_trimap,
@@ -27,6 +28,13 @@ def alpha() -> np.ndarray:
 def test_threshold_clears_what_is_below_and_keeps_the_rest(t: int) -> None:
     every = np.arange(256, dtype=np.uint8)[None]
     assert threshold(every, t).tolist() == [[v if v >= t else 0 for v in range(256)]]
+
+
+@pytest.mark.parametrize("most", [0, 1, 63, 64, 255])
+def test_doubt_alone_is_cleared(most: int) -> None:
+    alpha = np.linspace(0, most, 12).round().astype(np.uint8).reshape(3, 4)
+    expected = alpha if most >= 64 else np.zeros_like(alpha)
+    assert clear_doubt(alpha).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("step", [threshold, erode, feather])

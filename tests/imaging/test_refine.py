@@ -61,6 +61,43 @@ def test_solid_areas_stay_exactly_so(method: str, truth: np.ndarray) -> None:
     assert (out[cv2.dilate(truth, around) == 0] == 0).all()
 
 
+@pytest.fixture(scope="module")
+def ramp() -> np.ndarray:
+    """Analytic: a straight edge that alpha crosses within 12 px, 0 and 255 beside it."""
+    x = np.arange(400, dtype=np.float32)
+    return np.repeat((np.clip((x - 194) / 12, 0, 1) * 255).round().astype(np.uint8)[None], 200, 0)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_texture_does_not_bleed_into_flat_areas(factor: int, ramp: np.ndarray) -> None:
+    """A textured subject on a textured background, composited with a known alpha."""
+    rng = np.random.default_rng(2)
+    front, back = (rng.integers(low, low + 60, (*ramp.shape, 3)) for low in (20, 170))
+    a = ramp[..., None] / 255
+    image = (a * front + (1 - a) * back).round().astype(np.uint8)
+    alpha = shrunk(ramp, factor)
+    guided = upsample_alpha(alpha, image, ramp.shape, "guided").astype(int)
+    reach = 6 + 2 * factor  # half the ramp, and two pixels of the small size
+    assert not guided[:, : 200 - reach].any()
+    assert (guided[:, 200 + reach :] == 255).all()
+    band = np.abs(guided - ramp)[:, 200 - reach : 200 + reach]
+    assert band.mean() < 12
+
+
+def test_haze_that_nobody_sees_takes_on_no_texture(truth: np.ndarray) -> None:
+    haze = np.full((120, 160), 5, np.uint8)
+    texture = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+    assert (upsample_alpha(haze, texture, (480, 640), "guided") == 5).all()
+
+
+def test_the_networks_own_picture_serves_as_the_small_one(
+    truth: np.ndarray, image: np.ndarray
+) -> None:
+    alpha, small = shrunk(truth, 2.7), shrunk(image, 2.7)
+    given = upsample_alpha(alpha, image, truth.shape, "guided", small)
+    assert np.array_equal(given, upsample_alpha(alpha, image, truth.shape, "guided"))
+
+
 def test_a_flat_guide_adds_nothing(truth: np.ndarray) -> None:
     alpha = shrunk(truth, 4)
     flat = np.full((*truth.shape, 3), 90, np.uint8)

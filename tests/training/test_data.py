@@ -30,13 +30,26 @@ def test_bad_pairs_are_named_and_left_out(
     write_pair(folder, "coloured", np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))
     write_pair(folder, "broken", np.zeros((8, 8, 3), np.uint8), grey)
     (folder / "images" / "broken.png").write_bytes(b"not a picture")
+    write_pair(folder, "unreadable", np.zeros((8, 8, 3), np.uint8), grey)
+    (folder / "alphas" / "unreadable.png").write_bytes(b"not a picture either")
+    write_pair(folder, "palette", np.zeros((8, 8, 3), np.uint8), grey)
+    Image.fromarray(grey).convert("P").save(folder / "alphas" / "palette.png")
+    write_pair(folder, "deep", np.zeros((8, 8, 3), np.uint8), grey)
+    Image.fromarray(grey.astype(np.uint16)).save(folder / "alphas" / "deep.png")
+    write_pair(folder, "cut", np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8))
+    half = (folder / "alphas" / "cut.png").read_bytes()[:60]
+    (folder / "alphas" / "cut.png").write_bytes(half)
+    (folder / "images" / "folder.png").mkdir()
+    Image.fromarray(grey).save(folder / "alphas" / "folder.png")
+    Image.fromarray(grey).save(folder / "alphas" / "0.webp")
     Image.fromarray(grey).save(folder / "images" / "alone.png")
     Image.fromarray(grey).save(folder / "alphas" / "lonely.png")
     with caplog.at_level(logging.WARNING):
         collection = load_collection(data / "train", settings, torch.device("cpu"))
     assert sorted(photo.name for photo in collection.photos) == ["0", "1", "2", "3"]
-    for name in ("sizes", "coloured", "broken", "alone", "lonely"):
-        assert sum(name in message for message in caplog.messages) == 1
+    bad = ("sizes", "coloured", "broken", "unreadable", "palette", "deep", "cut", "folder.png")
+    for name in (*bad, "alone", "lonely", "0.webp"):
+        assert sum(f"{name}" in message.split(":")[0] for message in caplog.messages) == 1, name
 
 
 def test_a_source_without_pairs_is_refused(data: Path, settings: Settings) -> None:
