@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 DATA   ?= ../shared/data
 CORPUS ?= ../shared/corpus
 
-.PHONY: help install serve test check bench corpus train clean
+.PHONY: help install serve test check bench corpus eval train clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ bench: $(DEV)
 ## make corpus    odd, corrupt and hostile files against a service; CORPUS=folder with MANIFEST.tsv
 corpus: $(DEV)
 	$(BIN)/python -m benchmarks.corpus --corpus $(CORPUS)
+
+## make eval      score the checkpoint against presets, peers and baselines; DATA=folder
+eval: $(DEV)
+	$(PIP) --editable '.[eval]'
+	$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 ## make train     train a checkpoint; DATA=folder of photos and mattes
 train: $(DEV)

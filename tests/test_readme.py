@@ -11,6 +11,7 @@ from serve_app.commands.info import setting_rows
 from serve_app.options import Options
 from serve_app.settings import ROOT, Settings
 from tests.conftest import encoded, picture
+from tests.engines.test_external import RED, network
 from tests.readme import TEXT, shell_lines
 
 # What `serve` and `export` do has tests of its own: both take their time.
@@ -23,6 +24,8 @@ def test_its_commands_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(encoded(picture(), "JPEG"))
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    network(tmp_path / "prisma_nchw.onnx", RED)
     for folder in ("photos", "alphas"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "disc.png").write_bytes(encoded(picture()[..., 0]))

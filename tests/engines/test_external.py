@@ -11,9 +11,11 @@ import onnx.parser
 import pytest
 import yaml
 
+from serve_app.cli import main
 from serve_app.engines import open_engine
 from serve_app.engines.external import ExternalEngine, fitted, form
 from serve_app.errors import CheckpointError, EngineError
+from serve_app.evaluation import overlap, read_alpha
 from serve_app.settings import ROOT, ModelSettings, OnnxNetwork, load_settings
 
 PLAIN: dict[str, Any] = {"size": (32, 48), "mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -105,6 +107,36 @@ def test_what_does_not_fit_is_refused(red: Path, tmp_path: Path) -> None:
         ExternalEngine(red, axes, "cpu")
 
 
+@pytest.mark.parametrize("name", ["u2net", "isnet", "modnet", "birefnet", "prisma"])
+def test_the_known_networks_settings_run(name: str, tmp_path: Path) -> None:
+    """A network that gives back what it was fed: the alpha follows from the settings alone."""
+    path = ROOT / "configs" / "models" / f"{name}.yaml"
+    settings = load_settings(path, environ={}).model
+    outputs = network(tmp_path / "red.onnx", RED.replace("z = Neg (y)", "z = Identity (y)"))
+    engine = ExternalEngine(outputs, settings.onnx, "cpu")
+    mean, std = settings.onnx.mean[0], settings.onnx.std[0]
+    for red in (255, 160):
+        fed = (red / 255 - mean) / std
+        expected = 1 / (1 + np.exp(-fed)) if settings.onnx.activation == "sigmoid" else fed
+        rgb = np.zeros((1, 48, 64, 3), np.uint8)
+        rgb[..., 0] = red
+        found = predict(engine, rgb)
+        assert found.shape == (1, 48, 64)
+        assert np.abs(found - 255 * np.clip(expected, 0, 1)).max() <= 1
+
+
+def test_a_published_network_runs_from_the_command_line(photos: Path, tmp_path: Path) -> None:
+    peer = photos.parent / "peers" / "prisma_nchw.onnx"
+    if not peer.exists():
+        pytest.skip("the peer's weights are not beside this checkout")
+    photo = photos / "ccp" / "images" / "0155.jpg"
+    truth = read_alpha(photos / "ccp" / "alphas" / f"{photo.stem}.png")
+    given = ["--settings", ROOT / "configs" / "models" / "prisma.yaml", "--model", peer]
+    out = tmp_path / "alpha.png"
+    assert main([str(a) for a in ("matte", photo, out, *given, "--output", "alpha")]) == 0
+    assert overlap(read_alpha(out), truth) > 0.7
+
+
 @pytest.mark.parametrize("engine", ["auto", "onnx"])
 def test_it_opens_by_its_file(red: Path, engine: str) -> None:
     settings = {"model_path": red, "engine": engine, "device": "cpu", "onnx": PLAIN}
@@ -112,7 +144,7 @@ def test_it_opens_by_its_file(red: Path, engine: str) -> None:
     assert opened.info.label == "red/external (onnx, cpu, fp32)"
 
 
-@pytest.mark.parametrize("name", ["u2net", "isnet", "modnet", "birefnet"])
+@pytest.mark.parametrize("name", ["u2net", "isnet", "modnet", "birefnet", "prisma"])
 def test_the_known_networks_settings_are_whole(name: str) -> None:
     path = ROOT / "configs" / "models" / f"{name}.yaml"
     settings = load_settings(path, environ={}).model
