@@ -9,7 +9,7 @@ through together, and a request that finds the worker idle waits for nothing.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -39,8 +39,12 @@ class BatchGate:
     Buckets take turns by their oldest request, so none starves. One event loop only.
     """
 
-    def __init__(self, max_batch_size: int) -> None:
+    def __init__(
+        self, max_batch_size: int, on_waiting: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`on_waiting` is told how many wait, whenever that changes."""
         self._max = max_batch_size
+        self._on_waiting = on_waiting
         self._waiting: deque[tuple[Size, asyncio.Future[None]]] = deque()
         self._inside = 0
         self._since = time.monotonic()  # when the current batch was let in
@@ -52,12 +56,15 @@ class BatchGate:
         self._waiting.append((bucket, turn))
         if not self._inside:
             self._admit()
+        self._on_waiting(self.waiting)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # cancelled just as its turn came
                 self._leave()
             raise
+        finally:
+            self._on_waiting(self.waiting)
         try:
             yield
         finally:

@@ -59,6 +59,11 @@ def _rebuild(cls: type[MattingError], detail: str, state: dict[str, Any]) -> Mat
     return error
 
 
+def error_codes(error: type[MattingError] = MattingError) -> set[str]:
+    """Every code that an error on the wire can have."""
+    return {error.code}.union(*(error_codes(kind) for kind in error.__subclasses__()))
+
+
 class InputError(MattingError):
     status = 400
     code = "invalid_request"

@@ -125,6 +125,22 @@ class TestBatchGate:
         batches = asyncio.run(self.run_batches(8, [SMALL, LARGE, SMALL, LARGE, SMALL]))
         assert batches == [[SMALL], [LARGE, LARGE], [SMALL, SMALL]]
 
+    def test_it_tells_how_many_wait(self) -> None:
+        async def scenario() -> list[int]:
+            told: list[int] = []
+            gate = BatchGate(8, told.append)
+            worker = Worker(gate)
+            tasks = [asyncio.create_task(worker.request(SMALL)) for _ in range(4)]
+            await settle()
+            tasks[1].cancel()
+            await settle()
+            worker.finish.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return told
+
+        # The first doesn't wait; three do, one of them leaves, the others go in together.
+        assert asyncio.run(scenario()) == [0, 0, 1, 2, 3, 2, 0, 0]
+
     def test_a_cancelled_request_leaves_the_queue(self) -> None:
         async def scenario() -> list[list[Size]]:
             gate = BatchGate(8)

@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
+from serve_app.api.observer import SILENT, Observer
 from serve_app.api.openapi import openapi_routes
 from serve_app.api.page import page_routes
 from serve_app.api.problems import handle_http_exception, handle_matting_error
@@ -19,11 +20,17 @@ from serve_app.settings import Settings
 
 
 def build_api(
-    matting: Matting, settings: Settings, presets: Presets, *, behind_proxy: bool = False
+    matting: Matting,
+    settings: Settings,
+    presets: Presets,
+    *,
+    behind_proxy: bool = False,
+    observer: Observer = SILENT,
 ) -> Starlette:
     """Put the routes, the errors and the log together.
 
-    `behind_proxy` says that Serve's proxy puts the request id on the answer.
+    `behind_proxy` says that Serve's proxy puts the request id on the answer; `observer` hears of
+    every answer.
     """
     access = Access(settings.access)
     remote = Remote(settings.remote, settings.limits.max_bytes)
@@ -39,5 +46,5 @@ def build_api(
             MattingError: handle_matting_error,
             HTTPException: handle_http_exception,
         },
-        middleware=[Middleware(RequestLog, answer_id=not behind_proxy)],
+        middleware=[Middleware(RequestLog, answer_id=not behind_proxy, observer=observer)],
     )

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from serve_app.api.archive import OutputNames, StreamedZip
 from serve_app.api.batch_form import BatchForm, BatchImage
 from serve_app.api.disk_queue import DiskQueue
+from serve_app.api.observer import Observer
 from serve_app.api.parts import read_parts
 from serve_app.api.problems import internal_error
 from serve_app.api.receiving import receive_pieces, too_large
@@ -52,6 +53,7 @@ class BatchAnswer(Response):
         self.background = None
         self._request_id: str = request.state.request_id
         self._log: dict[str, object] = request.state.log
+        self._observer: Observer = request.state.observer
         self._content_type = request.headers.get("content-type", "")
         self._form = form
         self._matting = matting
@@ -135,6 +137,7 @@ class BatchAnswer(Response):
             try:
                 return await self._matting.matte(upload, image.options)
             except RetryLater as exc:
+                self._observer.refused(exc.code)
                 await asyncio.sleep(exc.retry_after)
         return await self._matting.matte(upload, image.options)
 
@@ -174,11 +177,13 @@ class BatchAnswer(Response):
                 "image failed", exc_info=exc, extra={"matting_request_id": self._request_id}
             )
             exc = internal_error(self._request_id)
+        self._observer.refused(exc.code)
         self._files.append({"name": name, "output": None, "status": "failed", **_told(exc)})
 
     def _manifest(self) -> bytes:
         manifest: dict[str, object] = {"request_id": self._request_id, "files": self._files}
         if isinstance(self._error, MattingError):
+            self._observer.refused(self._error.code)
             manifest["error"] = _told(self._error)
         return json.dumps(manifest, ensure_ascii=False, indent=1).encode()
 

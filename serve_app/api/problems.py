@@ -4,6 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from serve_app.api.observer import refuse
 from serve_app.errors import InternalError, MattingError, RetryLater
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -24,6 +25,7 @@ def internal_error(request_id: str) -> InternalError:
 
 async def handle_matting_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, MattingError)  # noqa: S101
+    refuse(request, exc)
     return problem_response(exc, request.state.request_id)
 
 

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access
+from serve_app.api.observer import refuse
 from serve_app.api.parts import read_form
 from serve_app.api.problems import internal_error
 from serve_app.api.receiving import receive_body, too_large
@@ -26,6 +27,7 @@ from serve_app.api.service import Matting
 from serve_app.errors import (
     DownloadFailed,
     DownloadTimeout,
+    InvalidOption,
     MattingError,
     RetryLater,
 )
@@ -182,13 +184,15 @@ def _missing(place: str, name: str) -> _Invalid:
     return _Invalid([problem])
 
 
-async def _handle_invalid(_: Request, exc: Exception) -> Response:
+async def _handle_invalid(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, _Invalid)  # noqa: S101
+    request.state.observer.refused(InvalidOption.code)
     return JSONResponse({"detail": exc.problems}, 422)
 
 
-async def _handle_matting_error(_: Request, exc: Exception) -> Response:
+async def _handle_matting_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, MattingError)  # noqa: S101
+    refuse(request, exc)
     status = 400 if isinstance(exc, DownloadFailed | DownloadTimeout) else exc.status
     headers = {"Retry-After": str(exc.retry_after)} if isinstance(exc, RetryLater) else {}
     return JSONResponse({"detail": exc.detail}, status, headers)

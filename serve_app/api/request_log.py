@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.api.observer import Observer, route_of
 from serve_app.api.problems import internal_error, problem_response
 
 # A child of Serve's logger, so that its JSON handlers write these lines too.
@@ -25,9 +26,10 @@ class RequestLog:
     answer itself; without it, `answer_id` does so here.
     """
 
-    def __init__(self, app: ASGIApp, answer_id: bool) -> None:
+    def __init__(self, app: ASGIApp, answer_id: bool, observer: Observer) -> None:
         self._app = app
         self._answer_id = answer_id
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,6 +40,8 @@ class RequestLog:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["log"] = {}
+        state["observer"] = self._observer
+        prefix = scope.get("root_path", "")
         status = 0
         start = time.perf_counter()
 
@@ -62,12 +66,15 @@ class RequestLog:
             answer = problem_response(internal_error(request_id), request_id)
             await answer(scope, receive, send_noting)
         finally:
+            seconds = time.perf_counter() - start
+            route = route_of(scope, prefix)
+            self._observer.answered(route, status or _CLIENT_LEFT, seconds)
             fields = {
                 "matting_request_id": request_id,
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
-                "total_ms": round((time.perf_counter() - start) * 1000, 1),
+                "total_ms": round(seconds * 1000, 1),
                 **state["log"],
             }
             logger.info("request", extra=fields)

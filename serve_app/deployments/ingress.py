@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from serve_app.api.app import build_api
 from serve_app.api.routes import Presets
+from serve_app.deployments.metrics import RequestMetrics
 from serve_app.engines.base import EngineInfo
 from serve_app.errors import DeadlineExceeded, MattingError, NotReady, Overloaded
 from serve_app.options import Options
@@ -46,11 +47,14 @@ class Ingress:
         self._unet = unet
         self._postprocess = postprocess
         self._inflight = 0
+        self._metrics = RequestMetrics()
         self._answered_at = float("-inf")
         self._info: EngineInfo | None = None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return build_api(self, self._settings, self._presets, behind_proxy=True)
+        return build_api(
+            self, self._settings, self._presets, behind_proxy=True, observer=self._metrics
+        )
 
     async def matte(self, upload: Upload, options: Options) -> Result:
         limits = self._settings.limits
@@ -64,7 +68,8 @@ class Ingress:
         try:
             deadline = Deadline.after(limits.request_timeout_s)
             async with asyncio.timeout(limits.request_timeout_s):
-                result = await self._matte_with_retry(upload, options, deadline)
+                with self._metrics.at_work(upload):
+                    result = await self._matte_with_retry(upload, options, deadline)
         except TimeoutError as exc:
             raise DeadlineExceeded(
                 f"the image was not done within {limits.request_timeout_s:g} s: try a smaller one, "
@@ -73,6 +78,7 @@ class Ingress:
         finally:
             self._inflight -= 1
         self._answered_at = time.monotonic()
+        self._metrics.done(result)
         return result
 
     async def describe(self) -> EngineInfo:
@@ -93,6 +99,7 @@ class Ingress:
             return await self._run_stages(upload, options, deadline)
         except ReplicaLost:
             logger.warning("a replica died with work in flight: trying that work once more")
+            self._metrics.retried()
         try:
             return await self._run_stages(upload, options, deadline)
         except ReplicaLost as exc:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
+from serve_app.deployments.metrics import StageMetrics
 from serve_app.options import Options
 from serve_app.postprocess import finish
 from serve_app.timing import Deadline
@@ -15,14 +16,17 @@ class Postprocess:
     def __init__(self) -> None:
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._worker = ThreadPoolExecutor(1)
+        self._metrics = StageMetrics()
 
     async def __call__(
         self, prepared: Prepared, prediction: Prediction, options: Options, deadline: Deadline
     ) -> Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
+        result = await loop.run_in_executor(
             self._worker, _finish, prepared, prediction, options, deadline
         )
+        self._metrics.took(result.timings, "post", "encode")
+        return result
 
 
 def _finish(

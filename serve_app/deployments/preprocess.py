@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
+from serve_app.deployments.metrics import StageMetrics
 from serve_app.imaging.isolated import IsolatedDecoder
 from serve_app.imaging.peek import is_sequential_jpeg
 from serve_app.options import Options
@@ -22,13 +23,16 @@ class Preprocess:
         # What cameras write is decoded in one go; any other file may take until its deadline, and
         # usual photos must not wait behind it.
         self._usual, self._other = _Lane(), _Lane()
+        self._metrics = StageMetrics()
 
     async def __call__(self, upload: Upload, options: Options, deadline: Deadline) -> Prepared:
         lane = self._usual if is_sequential_jpeg(upload.image) else self._other
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
+        prepared = await loop.run_in_executor(
             lane.worker, self._prepare, lane.decoder, upload, options, deadline
         )
+        self._metrics.prepared(prepared)
+        return prepared
 
     def _prepare(
         self, decoder: IsolatedDecoder, upload: Upload, options: Options, deadline: Deadline

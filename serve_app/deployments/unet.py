@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ray import serve
 
 from serve_app.batching import BatchGate, BatchItem, predict_all, warm_up, with_queue_time
+from serve_app.deployments.metrics import NetworkMetrics
 from serve_app.engines import open_engine
 from serve_app.engines.base import EngineInfo
 from serve_app.errors import ServiceError
@@ -26,7 +27,8 @@ class UNet:
         self._engine = open_engine(settings.model)
         # One thread owns the engine; the event loop stays free to take requests and answer probes.
         self._worker = ThreadPoolExecutor(1)
-        self._gate = BatchGate(batching.max_batch_size)
+        self._metrics = NetworkMetrics(self._engine.info, batching.max_batch_size)
+        self._gate = BatchGate(batching.max_batch_size, self._metrics.waiting)
         self._stall_timeout_s = batching.stall_timeout_s
         self._predict_batch.set_max_batch_size(batching.max_batch_size)  # type: ignore[attr-defined]
         warm_up(self._engine, batching.warmup, batching.bucket_step)
@@ -42,11 +44,14 @@ class UNet:
         # Batches carry exceptions as values, so that one bad item fails alone.
         if isinstance(answer, Exception):
             raise answer
-        return with_queue_time(answer, queued_ms)
+        prediction = with_queue_time(answer, queued_ms)
+        self._metrics.took(prediction.timings, "queue", "infer")
+        return prediction
 
     # The gate has already gathered the batch: there is nothing left to wait for.
     @serve.batch(batch_wait_timeout_s=0)
     async def _predict_batch(self, items: list[BatchItem]) -> list[Prediction | Exception]:
+        self._metrics.batch(len(items))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._worker, predict_all, self._engine, items)
 

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from serve_app.api.app import build_api
+from serve_app.api.observer import SILENT, Observer
 from serve_app.api.service import LocalMatting, Matting
 from serve_app.engines.fake import FakeEngine
 from serve_app.options import load_presets
@@ -20,10 +21,13 @@ from tests.conftest import encoded, picture
 
 
 @contextmanager
-def serving(settings: Settings, matting: Matting | None = None) -> Iterator[str]:
+def serving(
+    settings: Settings, matting: Matting | None = None, observer: Observer = SILENT
+) -> Iterator[str]:
     """Run the API on a free port of loopback; gives its base URL."""
     presets = load_presets(resolve_path(settings.presets_path))
-    app = build_api(matting or LocalMatting(FakeEngine(), settings), settings, presets)
+    matting = matting or LocalMatting(FakeEngine(), settings)
+    app = build_api(matting, settings, presets, observer=observer)
     config = uvicorn.Config(app, port=0, ws="none", lifespan="off", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from serve_app.api.observer import refuse
 from serve_app.api.problems import internal_error
 from serve_app.errors import (
     AuthFailed,
@@ -66,6 +67,7 @@ def fault_response(error: MattingError) -> Response:
 
 async def handle_matting_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, MattingError)  # noqa: S101
+    refuse(request, exc)
     response = fault_response(exc)
     if hasattr(request.state, "allowance"):
         response.headers.update(request.state.allowance.headers)
