@@ -1,5 +1,7 @@
 """The service's metrics through Ray's, which every node exports to Prometheus."""
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ from serve_app.types import Prepared, Result, Upload
 # A counter that first shows as 1 has not risen for Prometheus, so each starts at nothing; Ray
 # takes no 0.
 _NOTHING = 5e-324
+_REFRESH_S = 1.0
 
 
 class RequestMetrics:
@@ -23,12 +26,11 @@ class RequestMetrics:
         self._requests = _counter(metrics.REQUESTS)
         self._duration = _histogram(metrics.REQUEST_DURATION)
         self._rejections = _counter(metrics.REJECTIONS)
-        self._inflight = _gauge(metrics.INFLIGHT)
+        self._inflight = KeptGauge(metrics.INFLIGHT, 0)
         self._input_bytes = _histogram(metrics.INPUT_BYTES)
         self._output_bytes = _histogram(metrics.OUTPUT_BYTES)
         self._retries = _counter(metrics.REPLICA_RETRIES)
         self._at_work = 0
-        self._inflight.set(0)
         self._retries.inc(_NOTHING)
         for reason in sorted(error_codes()):
             self._rejections.inc(_NOTHING, {"reason": reason})
@@ -86,11 +88,9 @@ class NetworkMetrics(StageMetrics):
         self._max_batch_size = max_batch_size
         self._batch_size = _histogram(metrics.BATCH_SIZE)
         self._fill = _histogram(metrics.BATCH_FILL)
-        self._queue_depth = _gauge(metrics.QUEUE_DEPTH)
-        self.waiting(0)
-        _gauge(metrics.MODEL_INFO).set(
-            1, {label: getattr(info, label) for label in metrics.MODEL_INFO.labels}
-        )
+        self._queue_depth = KeptGauge(metrics.QUEUE_DEPTH, 0)
+        labels = {label: getattr(info, label) for label in metrics.MODEL_INFO.labels}
+        self._info = KeptGauge(metrics.MODEL_INFO, 1, labels)
 
     def batch(self, size: int) -> None:
         self._batch_size.observe(size)
@@ -100,13 +100,30 @@ class NetworkMetrics(StageMetrics):
         self._queue_depth.set(count)
 
 
+class KeptGauge:
+    """A gauge that goes on being exported: Ray drops one that was not set since two reports ago."""
+
+    def __init__(
+        self, metric: Metric, value: float, labels: Mapping[str, str] | None = None
+    ) -> None:
+        self._gauge = Gauge(metric.name, metric.meaning, metric.labels)  # type: ignore[arg-type]
+        self._labels = dict(labels or {})
+        self.set(value)
+        threading.Thread(target=self._keep, name=metric.name, daemon=True).start()
+
+    def set(self, value: float) -> None:
+        self._value = value
+        self._gauge.set(value, self._labels)
+
+    def _keep(self) -> None:
+        while True:
+            time.sleep(_REFRESH_S)
+            self._gauge.set(self._value, self._labels)
+
+
 def _counter(metric: Metric) -> Counter:
     # Ray declares its labels as a tuple of one.
     return Counter(metric.name, metric.meaning, metric.labels)  # type: ignore[arg-type]
-
-
-def _gauge(metric: Metric) -> Gauge:
-    return Gauge(metric.name, metric.meaning, metric.labels)  # type: ignore[arg-type]
 
 
 def _histogram(metric: Metric) -> Histogram:
