@@ -35,11 +35,12 @@ serve: $(READY)
 test: $(DEV)
 	$(BIN)/python -m pytest
 
-## make check     lint, format and types
+## make check     lint, format, types, alert rules (promtool: apt-get install prometheus)
 check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd configs/monitoring && promtool check config prometheus.yml && promtool test rules alerts.test.yml
 
 ## make bench     what the README's figures come from
 bench: $(DEV)
