@@ -107,7 +107,7 @@ def test_a_key_that_grafana_does_not_know_is_found(npm: Path, tmp_path: Path) ->
     panel["fieldConfig"]["defaults"]["custom"]["drawStyle"] = "lines"
     wrong["tag"] = []
     errors = compile_errors(typed(wrong), npm, tmp_path)
-    for word in ("legends", '"lines"', "'tag'"):
+    for word in ("legends", '"lines"', '"tag"'):
         assert word in errors
 
 

@@ -188,7 +188,8 @@ def test_every_panel_has_an_answer(figures: Prometheus, title: str, expression: 
 
 def test_the_dashboards_variable_has_values(figures: Prometheus) -> None:
     (variable,) = (v for v in DASHBOARD["templating"]["list"] if v["name"] == "application")
-    metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
+    query = variable["query"]["query"]
+    metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", query).groups()
     assert {labels[label] for labels, _ in figures.query(metric)} == {"matting", "hasty"}
 
 
