@@ -1,82 +1,184 @@
-"""The engines side by side: python -m benchmarks.engines [--int8 FILE]
+"""The engines side by side: python -m benchmarks.engines [--device cuda] [--compile]
 
-Every installed engine runs the same batches in one process, by turns, so that what else the machine
-does falls on all alike; what counts is the ratio to torch. CPU time is given where `--cpu-time` is
-set: it is steadier on a shared machine, and for one thread the same thing.
+Every installed engine and precision opens the checkpoint in a process of its own, so that its
+memory and its load time are its own, and then all run the same batches by turns, so that what else
+the machine does falls on all alike. Agreement is with torch in fp32 on the CPU.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import plots
+from benchmarks.child import Child
+from benchmarks.photos import PHOTO, SMALL, scaled
+from benchmarks.results import RESULTS, Run, Table, plot_path
 from serve_app.engines import open_engine
+from serve_app.engines.agreement import made_pictures
 from serve_app.engines.availability import is_installed
-from serve_app.engines.base import Engine
-from serve_app.settings import ModelSettings
+from serve_app.engines.graph import quantised_path
+from serve_app.imaging.decode import decode
+from serve_app.settings import Limits, ModelSettings, resolve_path
+from serve_app.types import UNKNOWN, Array
 
-BATCHES = ((1, 576, 1024), (1, 1024, 704), (4, 448, 576))  # images, height, width
+_AGREEMENT_SIZES = ((256, 256), (384, 512))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine in a precision."""
+
+    engine: str
+    precision: str
+    compile: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.engine}{' compiled' if self.compile else ''} {self.precision}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, default=ModelSettings().model_path)
-    parser.add_argument("--int8", type=Path, help="what `cvunet export --precision int8` wrote")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="0 is one per core")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--size", type=int, nargs=2, default=SMALL, metavar=("W", "H"))
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--cpu-time", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="torch compiled too; on CUDA always")
+    parser.add_argument("--json", type=Path, default=RESULTS / "engines.json")
     arguments = parser.parse_args()
-    engines = list(open_all(arguments))
-    clock = time.process_time if arguments.cpu_time else time.perf_counter
-    for batch in BATCHES:
-        times = measure(engines, batch, arguments.rounds, clock)
-        base = statistics.median(times[0])
-        print(f"{batch[0]} x {batch[1]}x{batch[2]}")
-        for engine, taken in zip(engines, times, strict=True):
-            median = statistics.median(taken)
-            name = f"{engine.info.engine} {engine.info.precision}"
-            print(f"  {name:16} {median * 1000:7.1f} ms   {base / median:5.2f} x torch")
+    run = Run("engines")
+    found = candidates(arguments)
+    children = {one.name: Child(Opened, one, arguments) for one in found}
+    try:
+        rows = measure(children, arguments)
+    finally:
+        for child in children.values():
+            child.close()
+    largest = arguments.batches[-1]
+    speed = {str(row[0]): float(row[-3]) for row in rows}
+    plots.bars(plot_path(arguments.json), f"Batches of {largest}", "images/s", speed)
+    columns = ("engine", "load s", *(f"batch {n}: ms" for n in arguments.batches))
+    sizes = f"{arguments.size[0]}x{arguments.size[1]}"
+    table = Table(
+        f"{sizes}, median of {arguments.rounds} rounds; differences from torch fp32 in levels of "
+        "255",
+        (*columns, "images/s", "peak MB", "mean difference (within 2)"),
+        rows,
+    )
+    run.finish([table], arguments.json)
 
 
-def open_all(arguments: argparse.Namespace) -> list[Engine]:
-    """Torch first, then every other engine that is installed, then int8 where there is a file."""
-    on_gpu = arguments.device.startswith("cuda")
-    names = ("torch", "onnx", "tensorrt") if on_gpu else ("torch", "onnx", "openvino")
-    rows = [(name, arguments.model) for name in names if is_installed(name)]
-    if arguments.int8:
-        rows += [(name, arguments.int8.resolve()) for name in names[1:] if is_installed(name)]
-    return [
-        open_engine(
+def candidates(arguments: argparse.Namespace) -> list[Candidate]:
+    """Torch fp32 first; then every engine and precision that is installed and can run there."""
+    if arguments.device.startswith("cuda"):
+        rows = [("torch", "fp32"), ("torch", "fp16"), ("onnx", "fp32"), ("onnx", "fp16")]
+        rows += [("tensorrt", "fp32"), ("tensorrt", "fp16")]
+        compiled = [Candidate("torch", "fp16", True)]
+    else:
+        rows = [("torch", "fp32"), ("onnx", "fp32"), ("openvino", "fp32")]
+        if quantised_path(resolve_path(arguments.model)).is_file():
+            rows += [("onnx", "int8"), ("openvino", "int8")]
+        compiled = [Candidate("torch", "fp32", True)] if arguments.compile else []
+    return [Candidate(*row) for row in rows if is_installed(row[0])] + compiled
+
+
+class Opened:
+    """An engine in its own process."""
+
+    def __init__(self, candidate: Candidate, arguments: argparse.Namespace) -> None:
+        start = time.perf_counter()
+        self._engine = open_engine(
             ModelSettings.model_validate(
                 {
-                    "engine": name,
-                    "model_path": path,
+                    "engine": candidate.engine,
+                    "precision": candidate.precision,
+                    "compile": candidate.compile,
+                    "model_path": arguments.model,
                     "device": arguments.device,
                     "threads": arguments.threads,
                 }
             )
         )
-        for name, path in rows
-    ]
+        self._size = arguments.size[1], arguments.size[0]
+        self.run(1)
+        self._load_s = time.perf_counter() - start
+
+    def load_seconds(self) -> float:
+        """From nothing imported to the first answer."""
+        return self._load_s
+
+    def run(self, images: int) -> float:
+        """Seconds for a batch."""
+        rgb = np.random.default_rng(0).integers(0, 256, (images, *self._size, 3), np.uint8)
+        trimap = np.full((images, *self._size), UNKNOWN, np.uint8)
+        start = time.perf_counter()
+        self._engine.predict(rgb, trimap)
+        return time.perf_counter() - start
+
+    def alphas(self) -> list[Array]:
+        return [self._engine.predict(rgb, trimap) for rgb, trimap in pictures()]
 
 
 def measure(
-    engines: list[Engine], batch: tuple[int, int, int], rounds: int, clock: Callable[[], float]
-) -> list[list[float]]:
-    """Seconds of each run, by engine; the first run of each is not counted."""
-    rgb = np.random.default_rng(0).integers(0, 256, (*batch, 3), np.uint8)
-    trimap = np.full(batch, 128, np.uint8)
-    times: list[list[float]] = [[] for _ in engines]
-    for _ in range(rounds + 1):
-        for engine, taken in zip(engines, times, strict=True):
-            start = clock()
-            engine.predict(rgb, trimap)
-            taken.append(clock() - start)
-    return [taken[1:] for taken in times]
+    children: dict[str, Child], arguments: argparse.Namespace
+) -> list[list[str | float | None]]:
+    """A row of the table for each engine."""
+    times: dict[tuple[str, int], list[float]] = {}
+    for images in arguments.batches:
+        for round in range(arguments.rounds + 1):
+            for name, child in children.items():
+                seconds = child.call("run", images)
+                if round:  # the first run of a shape compiles
+                    times.setdefault((name, images), []).append(seconds)
+    expected = reference(arguments.model)
+    rows: list[list[str | float | None]] = []
+    largest = arguments.batches[-1]
+    for name, child in children.items():
+        medians = {n: statistics.median(times[name, n]) for n in arguments.batches}
+        memory, gpu_memory = child.peaks()
+        rows.append(
+            [
+                name,
+                child.call("load_seconds"),
+                *(1000 * medians[n] for n in arguments.batches),
+                largest / medians[largest],
+                round_mb(gpu_memory or memory),
+                agreement(child.call("alphas"), expected),
+            ]
+        )
+    return rows
+
+
+def reference(model: Path) -> list[Array]:
+    """What torch in fp32 on the CPU answers."""
+    values = {"engine": "torch", "precision": "fp32", "device": "cpu", "model_path": model}
+    engine = open_engine(ModelSettings.model_validate(values))
+    return [engine.predict(rgb, trimap) for rgb, trimap in pictures()]
+
+
+def pictures() -> list[tuple[Array, Array]]:
+    """Batches of one: made pictures, and a photo."""
+    photo = decode(scaled(PHOTO, (512, 512)), Limits()).image
+    trimap = np.full(photo.shape[:2], UNKNOWN, np.uint8)
+    return [*made_pictures(_AGREEMENT_SIZES), (photo[None], trimap[None])]
+
+
+def agreement(given: list[Array], expected: list[Array]) -> str:
+    apart = [np.abs(a.astype(np.int16) - b).ravel() for a, b in zip(given, expected, strict=True)]
+    levels = np.concatenate(apart)
+    return f"{levels.mean():.3f} ({(levels <= 2).mean():.3%})"
+
+
+def round_mb(size: int) -> int:
+    return round(size / 1e6)
 
 
 if __name__ == "__main__":
