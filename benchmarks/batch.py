@@ -10,18 +10,18 @@ while a slow client is still sending.
 import argparse
 import io
 import json
-import multiprocessing
 import socket
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from typing import Any
 
 import cv2
 import numpy as np
-import psutil
+
+from benchmarks.bare_service import BareService, bare_service
+from benchmarks.child import peak_memory
+from serve_app.settings import parse_settings
 
 _BOUNDARY = "a8f0c2"
 _HEAD = (
@@ -37,13 +37,13 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=1920)
     arguments = parser.parse_args()
     photo = _photo(arguments.height, arguments.width)
-    with _Service() as service:
+    with bare_service(parse_settings({"model": {"engine": "fake"}}, environ={})) as service:
         send(service, photo, 1)
-        one = service.peak()
+        one = peak_memory(service.process.pid)
         started = time.perf_counter()
         answer = send(service, photo, arguments.images)
         seconds = time.perf_counter() - started
-        many = service.peak()
+        many = peak_memory(service.process.pid)
         first = first_entry(service, photo)
     manifest = json.loads(zipfile.ZipFile(io.BytesIO(answer)).read("manifest.json"))
     figures = {
@@ -61,9 +61,9 @@ def main() -> None:
     print(json.dumps(figures, indent=2))
 
 
-def send(service: "_Service", photo: bytes, images: int) -> bytes:
+def send(service: BareService, photo: bytes, images: int) -> bytes:
     """Send a batch as fast as it goes, reading beside it; returns the ZIP."""
-    with service.connect() as connection:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
         parts: list[bytes] = []
         reader = threading.Thread(target=_read, args=(connection, parts))
         reader.start()
@@ -73,9 +73,9 @@ def send(service: "_Service", photo: bytes, images: int) -> bytes:
     return _unchunked(b"".join(parts))
 
 
-def first_entry(service: "_Service", photo: bytes) -> int:
+def first_entry(service: BareService, photo: bytes) -> int:
     """Send an image every 0.5 s; returns which one was being sent when the first entry came."""
-    with service.connect() as connection:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
         parts: list[bytes] = []
         reader = threading.Thread(target=_read, args=(connection, parts))
         reader.start()
@@ -130,54 +130,6 @@ def _photo(height: int, width: int) -> bytes:
     image[..., 0], image[..., 1] = x % 256, y % 256
     image[(y - height / 2) ** 2 + (x - width / 2) ** 2 < (height / 3) ** 2, 2] = 250
     return cv2.imencode(".jpg", image)[1].tobytes()
-
-
-class _Service:
-    """The HTTP application in a process of its own."""
-
-    def __enter__(self) -> "_Service":
-        ours, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))
-        self._process.start()
-        self._port: int = ours.recv()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.join()
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._port))
-
-    def peak(self) -> int:
-        """The most memory that the process has ever held, bytes."""
-        memory: Any = psutil.Process(self._process.pid).memory_info()
-        status = f"/proc/{self._process.pid}/status"
-        with open(status, encoding="ascii") as file:  # noqa: PTH123
-            lines = dict(line.split(":", 1) for line in file)
-        return max(memory.rss, int(lines["VmHWM"].split()[0]) * 1024)
-
-
-def _serve(pipe: Connection) -> None:
-    import uvicorn
-
-    from serve_app.api.app import build_api
-    from serve_app.api.service import LocalMatting
-    from serve_app.engines.fake import FakeEngine
-    from serve_app.options import load_presets
-    from serve_app.settings import Settings, resolve_path
-
-    cv2.setNumThreads(1)
-    settings = Settings()
-    app = build_api(
-        LocalMatting(FakeEngine(), settings),
-        settings,
-        load_presets(resolve_path(settings.presets_path)),
-    )
-    listening = socket.create_server(("127.0.0.1", 0))
-    pipe.send(listening.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", lifespan="off"))
-    server.run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -95,12 +95,12 @@ def _serve(pipe: Connection, make: Callable[..., Any], arguments: tuple[Any, ...
         pipe.send((True, exc))
 
 
-def peak_memory() -> int:
-    """The most host memory that this process has held, bytes."""
-    for line in Path("/proc/self/status").read_text("ascii").splitlines():
+def peak_memory(pid: int | None = None) -> int:
+    """The most host memory that a process, this one if none is named, has held; bytes."""
+    for line in Path(f"/proc/{pid or 'self'}/status").read_text("ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no VmHWM: memory is measured on Linux alone")
+    raise OSError("/proc has no VmHWM: memory is measured on Linux alone")
 
 
 def _gpu_peak() -> int | None:

@@ -1,77 +1,173 @@
-"""Clients that load a service over HTTP, and what they and its processes saw."""
+"""Clients that load a service over HTTP, and what they saw.
 
+A *closed* loop has a fixed number of clients, each of which sends its next request when its last
+one is answered: it finds the throughput. An *open* loop sends at times of its own, whatever the
+service does, as independent users do; a latency then counts from the time at which a request was
+due, so that a service that falls behind cannot hide it.
+"""
+
+import http.client
+import random
+import statistics
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-import httpx
-import psutil
+_BOUNDARY = "5d1fb8a9c4"
+_TIMEOUT_S = 120
+_MOST_CLIENTS = 128  # of an open loop: requests in flight, not those that are due
 
-from benchmarks.running_service import STAGES, RunningService
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, as the client saw it."""
+
+    latency: float  # s, from when the request was due to the last byte of the answer
+    status: int
+    batch_size: int
+    stages: dict[str, float] = field(default_factory=dict)  # ms, from Server-Timing
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a closed-loop run of several clients saw."""
+    """What all clients of a run saw."""
 
     seconds: float
-    latencies: list[float]  # s, of the answers that were 200
-    batch_sizes: list[int]
-    failures: int
-    peak_memory: int  # bytes, all replicas
+    answers: list[Answer]
 
     @property
-    def per_minute(self) -> float:
-        return 60 * len(self.latencies) / self.seconds
+    def done(self) -> list[Answer]:
+        return [answer for answer in self.answers if answer.status == 200]
 
     @property
-    def mean_batch(self) -> float:
-        return len(self.batch_sizes) / sum(1 / size for size in self.batch_sizes)
+    def failures(self) -> int:
+        return len(self.answers) - len(self.done)
 
-    def percentile(self, percent: float) -> float:
-        """The latency in seconds that this share of the answers stayed under."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    @property
+    def per_second(self) -> float:
+        return len(self.done) / self.seconds
+
+    @property
+    def mean_batch(self) -> float | None:
+        """Mean over batches; a batch of n is seen by n requests. None where nothing was done."""
+        batches = sum(1 / answer.batch_size for answer in self.done)
+        return len(self.done) / batches if batches else None
+
+    def percentile(self, percent: float) -> float | None:
+        """Milliseconds that this share of the answers stayed under; None where nothing was done."""
+        ordered = sorted(answer.latency for answer in self.done)
+        if not ordered:
+            return None
+        return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+    def stage(self, name: str) -> float | None:
+        """Median milliseconds that the service says a stage took."""
+        found = [answer.stages[name] for answer in self.done if name in answer.stages]
+        return statistics.median(found) if found else None
 
 
-def closed_loop(service: RunningService, photo: bytes, clients: int, seconds: float) -> Load:
+@dataclass(frozen=True)
+class Target:
+    """What is asked: where, with which photo and which fields of the form."""
+
+    url: str
+    photo: bytes
+    fields: dict[str, str] = field(default_factory=dict)
+    path: str = "/v1/matting"
+    file_field: str = "image"
+
+
+class Client:
+    """One connection, kept open, that posts the same photo again and again."""
+
+    def __init__(self, target: Target) -> None:
+        parts = urlsplit(target.url)
+        self._connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port, timeout=_TIMEOUT_S
+        )
+        self._path = target.path
+        self._body = form(target.photo, target.fields, target.file_field)
+        self._headers = {"Content-Type": form_type()}
+
+    def ask(self, due: float) -> Answer:
+        """Post the photo; a connection that breaks is status 0, and a new one the next time."""
+        try:
+            self._connection.request("POST", self._path, self._body, self._headers)
+            answer = self._connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return Answer(time.perf_counter() - due, 0, 1)
+        timing = server_timing(answer.headers.get("server-timing", ""))
+        batch = int(answer.headers.get("x-batch-size", 1))
+        return Answer(time.perf_counter() - due, answer.status, batch, timing)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def closed_loop(target: Target, clients: int, seconds: float) -> Load:
     """Let each client send its next request when its last one is answered."""
-    latencies: list[float] = []
-    batch_sizes: list[int] = []
-    failures = 0
-    peak = 0
-    lock = threading.Lock()
-    start = time.monotonic()
+    start = time.perf_counter()
 
-    def ask() -> None:
-        nonlocal failures
-        with httpx.Client(base_url=service.url, timeout=120) as client:
-            while time.monotonic() - start < seconds:
-                began = time.monotonic()
-                answer = client.post("/v1/matting", files={"image": photo})
-                with lock:
-                    if answer.status_code == 200:
-                        latencies.append(time.monotonic() - began)
-                        batch_sizes.append(int(answer.headers["x-batch-size"]))
-                    else:
-                        failures += 1
+    def work(_: int) -> list[Answer]:
+        client, answers = Client(target), []
+        while (now := time.perf_counter()) - start < seconds:
+            answers.append(client.ask(now))
+        client.close()
+        return answers
 
-    threads = [threading.Thread(target=ask) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        peak = max(peak, replica_memory(service))
-        time.sleep(0.2)
-    return Load(time.monotonic() - start, latencies, batch_sizes, failures, peak)
+    return _together(work, range(clients), start)
 
 
-def replica_memory(service: RunningService) -> int:
-    """Bytes that all replicas hold together; pages they share count once."""
-    total = 0
-    for stage in STAGES:
-        for replica in service.replicas(stage):
-            try:
-                total += replica.memory_full_info().pss
-            except psutil.Error:  # it ended while we looked
-                continue
-    return total
+def open_loop(target: Target, rate: float, seconds: float, seed: int = 0) -> Load:
+    """Send `rate` requests a second at random times (a Poisson process)."""
+    random_times = random.Random(seed)
+    due, at = [], random_times.expovariate(rate)
+    while at < seconds:
+        due.append(at)
+        at += random_times.expovariate(rate)
+    lock, waiting = threading.Lock(), iter(due)
+    start = time.perf_counter()
+
+    def work(_: int) -> list[Answer]:
+        client, answers = Client(target), []
+        while True:
+            with lock:
+                offset = next(waiting, None)
+            if offset is None:
+                client.close()
+                return answers
+            time.sleep(max(0.0, start + offset - time.perf_counter()))
+            answers.append(client.ask(start + offset))
+
+    return _together(work, range(min(_MOST_CLIENTS, max(1, len(due)))), start)
+
+
+def _together(work: Callable[[int], list[Answer]], clients: Iterable[int], start: float) -> Load:
+    with ThreadPoolExecutor(_MOST_CLIENTS) as pool:
+        answers = [answer for part in pool.map(work, clients) for answer in part]
+    return Load(time.perf_counter() - start, answers)
+
+
+def form_type() -> str:
+    """Content type of what `form` makes."""
+    return f"multipart/form-data; boundary={_BOUNDARY}"
+
+
+def form(photo: bytes, fields: dict[str, str], name: str) -> bytes:
+    """A multipart body: fields first, then the photo."""
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="'
+    parts = [f'{head}{key}"\r\n\r\n{value}\r\n'.encode() for key, value in fields.items()]
+    parts.append(f'{head}{name}"; filename="photo.jpg"\r\n'.encode())
+    parts.append(b"Content-Type: image/jpeg\r\n\r\n" + photo + b"\r\n")
+    return b"".join([*parts, f"--{_BOUNDARY}--\r\n".encode()])
+
+
+def server_timing(header: str) -> dict[str, float]:
+    """Milliseconds by stage from a `Server-Timing` header."""
+    pairs = (part.strip().split(";dur=") for part in header.split(",") if ";dur=" in part)
+    return {name: float(value) for name, value in pairs}

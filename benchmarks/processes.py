@@ -1,0 +1,84 @@
+"""What a service's processes use: CPU time and memory, by what they are."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+
+from benchmarks.running_service import STAGES, RunningService, title_of
+
+_INTERVAL_S = 1.0
+PROXY, RAY = "proxy", "Ray"
+
+
+@dataclass
+class Usage:
+    """What was used between two moments."""
+
+    cpu_s: dict[str, float] = field(default_factory=dict)  # by kind of process
+    peak_memory: int = 0  # bytes of all replicas together, shared pages counted once
+
+    @property
+    def total_cpu_s(self) -> float:
+        return sum(self.cpu_s.values())
+
+
+def kind_of(process: psutil.Process) -> str:
+    """A stage, the proxy (HAProxy where it is one), or Ray's own."""
+    title = title_of(process)
+    for stage in STAGES:
+        if title.startswith(f"ray::ServeReplica:matting:{stage}"):
+            return stage
+    return PROXY if "ProxyActor" in title or "haproxy" in title.lower() else RAY
+
+
+@contextmanager
+def watched(service: RunningService) -> Iterator[Usage]:
+    """Add up what the service uses until the block ends."""
+    usage = Usage()
+    before = cpu_seconds(service.tree())
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_INTERVAL_S):
+            usage.peak_memory = max(usage.peak_memory, replica_memory(service))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield usage
+    finally:
+        ended.set()
+        watcher.join()
+        usage.peak_memory = max(usage.peak_memory, replica_memory(service))
+        spent: dict[str, float] = defaultdict(float)
+        for process, seconds in cpu_seconds(service.tree()).items():
+            spent[kind_of(process)] += seconds - before.get(process, 0.0)
+        usage.cpu_s = dict(spent)
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[psutil.Process, float]:
+    """CPU time of each process so far, user and system."""
+    found = {}
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:  # it ended while we looked
+            continue
+        found[process] = times.user + times.system
+    return found
+
+
+def replica_memory(service: RunningService) -> int:
+    """Bytes that all replicas hold together; pages they share count once."""
+    total = 0
+    for process in service.tree():
+        if kind_of(process) in STAGES:
+            try:
+                total += process.memory_full_info().pss
+            except psutil.Error:
+                continue
+    return total
