@@ -1,0 +1,1 @@
+"""The service beside what people would use in its place."""

@@ -1,0 +1,204 @@
+"""How near the network comes to what a GPU can do: python -m benchmarks.roofline
+
+For each precision and batch: the time of one run as the engine does it, eagerly and from a CUDA
+graph (no launch overhead), beside the time that the roofline allows: for every convolution the
+longer of its operations at the device's peak and of its bytes at the device's bandwidth, summed.
+Both peaks are measured on the device itself, with large matrix products and large copies, so that
+the share is of what can be had and not of a data sheet. Bytes are those of the inputs, weights and
+outputs; what stands between convolutions (norms, activations, resizing) is taken for free.
+
+Without a GPU, `--device cpu` shows the same table for a CPU, without graphs and without FP16.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import plots
+from benchmarks.photos import SMALL
+from benchmarks.results import RESULTS, Run, Table, Value, plot_path
+from serve_app.engines.torch import find_device
+from serve_app.models.checkpoint import load_checkpoint
+from serve_app.settings import ModelSettings, resolve_path
+from serve_app.types import UNKNOWN
+
+COLUMNS = (
+    *("precision", "batch", "ms", "ms, CUDA graph", "images/s", "roofline ms", "of roofline"),
+    *("GFLOP", "GB moved", "peak MB"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, default=ModelSettings().model_path)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--size", type=int, nargs=2, default=SMALL, metavar=("W", "H"))
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--json", type=Path, default=RESULTS / "roofline.json")
+    arguments = parser.parse_args()
+    device = find_device(arguments.device)
+    run = Run("roofline")
+    rows: list[list[Value]] = []
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    types = [torch.float32, torch.float16] if device.type == "cuda" else [torch.float32]
+    peaks = {kind: (peak_flops(device, kind), peak_bandwidth(device)) for kind in types}
+    for kind in types:
+        network = load_checkpoint(resolve_path(arguments.model))[0].to(device, kind)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        rows += measure(network, device, kind, peaks[kind], arguments)
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        points.setdefault(str(row[0]), []).append((float(row[1] or 0), float(row[4] or 0)))
+    axes = ("batch", "images/s")
+    plots.lines(plot_path(arguments.json), "The network alone", axes, points, log_x=True)
+    notes = [
+        f"Measured in {name_of(kind)}: {flops / 1e12:.3g} TFLOP/s, {bandwidth / 1e9:.0f} GB/s."
+        for kind, (flops, bandwidth) in peaks.items()
+    ]
+    best = max(float(row[4] or 0) for row in rows)
+    data = {"gpu_s_per_image": 1 / best} if device.type == "cuda" else {}
+    size = f"{arguments.size[0]}x{arguments.size[1]}"
+    run.finish([Table(f"{size}, {device.type}", COLUMNS, rows)], arguments.json, notes, data)
+
+
+def measure(
+    network: nn.Module,
+    device: torch.device,
+    kind: torch.dtype,
+    peaks: tuple[float, float],
+    arguments: argparse.Namespace,
+) -> Iterator[list[Value]]:
+    """A row for each batch size."""
+    width, height = arguments.size
+    for batch in arguments.batches:
+        rgb = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, device=device)
+        trimap = torch.full((batch, height, width), UNKNOWN, dtype=torch.uint8, device=device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        with torch.inference_mode():
+            eager = seconds_of(partial(network, rgb, trimap), device, arguments.runs)
+            graph = graph_seconds(network, rgb, trimap, arguments.runs)
+            layers = layer_costs(network, rgb, trimap)
+        limit = sum(max(f / peaks[0], b / peaks[1]) for f, b in layers)
+        best = min(eager, graph or eager)
+        peak = torch.cuda.max_memory_reserved() / 1e6 if device.type == "cuda" else None
+        yield [
+            name_of(kind),
+            batch,
+            1000 * eager,
+            1000 * graph if graph else None,
+            batch / best,
+            1000 * limit,
+            f"{limit / best:.0%}",
+            sum(f for f, _ in layers) / 1e9,
+            sum(b for _, b in layers) / 1e9,
+            round(peak) if peak else None,
+        ]
+
+
+def layer_costs(network: nn.Module, rgb: Tensor, trimap: Tensor) -> list[tuple[float, float]]:
+    """Operations and bytes of each convolution and matrix product, in the order of their run."""
+    costs: list[tuple[float, float]] = []
+    with FlopCounterMode(display=False) as counter, _watching(network, counter, costs):
+        network(rgb, trimap)
+    return costs
+
+
+@contextmanager
+def _watching(
+    network: nn.Module, counter: FlopCounterMode, costs: list[tuple[float, float]]
+) -> Iterator[None]:
+    before = [0.0]
+
+    def enter(*_: Any) -> None:
+        before[0] = float(counter.get_total_flops())
+
+    def leave(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        tensors = [*inputs, output, *layer.parameters(recurse=False)]
+        moved = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        operations = float(counter.get_total_flops()) - before[0]
+        if operations:
+            costs.append((operations, float(moved)))
+
+    hooks = []
+    for layer in network.modules():
+        if any(True for _ in layer.parameters(recurse=False)):
+            hooks.append(layer.register_forward_pre_hook(enter))
+            hooks.append(layer.register_forward_hook(leave))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def graph_seconds(network: nn.Module, rgb: Tensor, trimap: Tensor, runs: int) -> float | None:
+    """Seconds of a run that is replayed from a CUDA graph; None on a CPU."""
+    if rgb.device.type != "cuda":
+        return None
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):  # what allocates must have allocated before the capture
+            network(rgb, trimap)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        network(rgb, trimap)
+    return seconds_of(graph.replay, rgb.device, runs)
+
+
+def seconds_of(function: Callable[[], object], device: torch.device, runs: int) -> float:
+    """Median seconds of a run, by the GPU's own clock where there is one."""
+    for _ in range(3):
+        function()
+    taken = []
+    for _ in range(runs):
+        if device.type == "cuda":
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            function()
+            end.record()
+            torch.cuda.synchronize()
+            taken.append(start.elapsed_time(end) / 1000)
+        else:
+            began = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def peak_flops(device: torch.device, kind: torch.dtype) -> float:
+    """Operations a second of a large matrix product."""
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+    return 2 * side**3 / seconds_of(lambda: a @ b, device, 10)
+
+
+def peak_bandwidth(device: torch.device) -> float:
+    """Bytes a second of a large copy: each is read and written."""
+    size = 1 << (30 if device.type == "cuda" else 26)
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / seconds_of(lambda: target.copy_(source), device, 10)
+
+
+def name_of(kind: torch.dtype) -> str:
+    return {torch.float32: "fp32", torch.float16: "fp16"}[kind]
+
+
+if __name__ == "__main__":
+    main()
