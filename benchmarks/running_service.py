@@ -60,8 +60,8 @@ class RunningService:
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
             if time.monotonic() > deadline or not self.is_running():
-                state = f"not ready within {timeout_s:g} s" if self.is_running() else "has ended"
-                raise RuntimeError(f"the service is {state}:\n{self.log.read_text()[-4000:]}")
+                state = f"is not ready within {timeout_s:g} s" if self.is_running() else "has ended"
+                raise RuntimeError(f"the service {state}:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.2)
 
 

@@ -74,7 +74,8 @@ def main() -> None:
     costs = [gflops(AsRembgTakesIt(load_checkpoint(model_path)[0])), gflops(U2Net())]
     note = (
         f"At {SIDE}x{SIDE} this project's network takes {costs[0]:.1f} GFLOP and U2-Net's layers "
-        f"take {costs[1]:.1f}. cvunet-serve runs its network at {size} unless its row says otherwise; "
+        f"take {costs[1]:.1f}. cvunet-serve runs its network at {size} where its row does not say "
+        "otherwise, and "
         "'ours is' compares with its row at as many clients."
     )
     run.finish(
