@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 DATA   ?= ../shared/data
 CORPUS ?= ../shared/corpus
 
-.PHONY: help install serve test check bench corpus eval train clean
+.PHONY: help install serve test check bench bench-gpu corpus eval train clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -42,9 +42,23 @@ check: $(DEV)
 	$(BIN)/mypy
 	cd configs/monitoring && promtool check config prometheus.yml && promtool test rules alerts.test.yml
 
-## make bench     what the README's figures come from
+## make bench     what the README's figures come from, half an hour on a quiet machine
 bench: $(DEV)
-	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.ladder
+	$(BIN)/python -m benchmarks.ladder --network unet32
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.serving --env RAY_SERVE_ENABLE_HA_PROXY=1
+	$(BIN)/python -m benchmarks.cost
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.report
+
+## make bench-gpu the same on a GPU: engines, ladder and the roofline
+bench-gpu: $(DEV)
+	$(BIN)/python -m benchmarks.engines --device cuda --json benchmarks/results/engines_gpu.json
+	$(BIN)/python -m benchmarks.ladder --device cuda --json benchmarks/results/ladder_gpu.json
+	$(BIN)/python -m benchmarks.roofline
+	$(BIN)/python -m benchmarks.report
 
 ## make corpus    odd, corrupt and hostile files against a service; CORPUS=folder with MANIFEST.tsv
 corpus: $(DEV)

@@ -5,6 +5,7 @@ trained one. Ronneberger et al., MICCAI 2015, with padded convolutions and batch
 convolutions at each of five scales, 32 channels at the first, doubled at each next.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,12 @@ class PlainEngine:
     def _request(self, size: Size) -> Any:
         if size not in self._compiled:
             openvino = need("openvino", "openvino")
-            example = (
-                torch.zeros(1, *size, 3, dtype=torch.uint8),
-                torch.zeros(1, *size, dtype=torch.uint8),
-            )
-            model = openvino.convert_model(self._model, example_input=example)
-            model.reshape([[1, *size, 3], [1, *size]])
+            shapes = ((1, *size, 3), (1, *size))
+            examples = tuple(torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the converter's own deprecations
+                program = torch.export.export(self._model, examples)
+                model = openvino.convert_model(program)
             hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
             self._compiled[size] = openvino.compile_model(model, "CPU", hints)
         return self._compiled[size]

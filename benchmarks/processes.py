@@ -26,13 +26,31 @@ class Usage:
         return sum(self.cpu_s.values())
 
 
-def kind_of(process: psutil.Process) -> str:
-    """A stage, the proxy (HAProxy where it is one), or Ray's own."""
-    title = title_of(process)
+def by_kind(service: RunningService) -> dict[psutil.Process, str]:
+    """What each process is: a stage, the proxy (HAProxy where it is one), or Ray's own.
+
+    What a replica started, such as the process that decodes for it, is of its stage.
+    """
+    titles = {process.pid: _kind(title_of(process)) for process in service.tree()}
+    kinds = {}
+    for process in service.tree():
+        kind = titles.get(process.pid) or titles.get(_parent(process))
+        kinds[process] = kind or RAY
+    return kinds
+
+
+def _kind(title: str) -> str | None:
     for stage in STAGES:
         if title.startswith(f"ray::ServeReplica:matting:{stage}"):
             return stage
-    return PROXY if "ProxyActor" in title or "haproxy" in title.lower() else RAY
+    return PROXY if "ProxyActor" in title or "haproxy" in title.lower() else None
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.Error:  # it ended while we looked
+        return 0
 
 
 @contextmanager
@@ -55,8 +73,9 @@ def watched(service: RunningService) -> Iterator[Usage]:
         watcher.join()
         usage.peak_memory = max(usage.peak_memory, replica_memory(service))
         spent: dict[str, float] = defaultdict(float)
-        for process, seconds in cpu_seconds(service.tree()).items():
-            spent[kind_of(process)] += seconds - before.get(process, 0.0)
+        kinds = by_kind(service)
+        for process, seconds in cpu_seconds(kinds).items():
+            spent[kinds[process]] += seconds - before.get(process, 0.0)
         usage.cpu_s = dict(spent)
 
 
@@ -73,10 +92,10 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[psutil.Process, flo
 
 
 def replica_memory(service: RunningService) -> int:
-    """Bytes that all replicas hold together; pages they share count once."""
+    """Bytes that all replicas and their children hold; pages they share count once."""
     total = 0
-    for process in service.tree():
-        if kind_of(process) in STAGES:
+    for process, kind in by_kind(service).items():
+        if kind in STAGES:
             try:
                 total += process.memory_full_info().pss
             except psutil.Error:

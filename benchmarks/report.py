@@ -15,6 +15,7 @@ from serve_app.settings import ROOT
 _SECTION = re.compile(
     r"(<!-- results: (?P<name>\w+) -->\n)(?P<body>.*?)(<!-- end of results -->)", re.DOTALL
 )
+_ON_GPU = ("engines_gpu", "ladder_gpu", "roofline")
 
 
 def main() -> int:
@@ -51,7 +52,7 @@ def sections(text: str) -> list[str]:
 
 
 def _missing(name: str) -> str:
-    return f"Not measured yet: `python -m benchmarks.{name}`."
+    return f"Not measured yet: `make {'bench-gpu' if name in _ON_GPU else 'bench'}`."
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def _side_by_side(
     start = time.perf_counter()
 
     def work(_: int) -> int:
-        done = 0
+        done = len(matte([photo] * batch))
         while time.perf_counter() - start < seconds:
             done += len(matte([photo] * batch))
         return done

@@ -1,17 +1,15 @@
 """The service as queues: what it would do with more replicas and more cores.
 
 A discrete-event simulation of a closed loop: each client's image goes through the stages in turn.
-A stage takes work when a replica of it and a core are free, first come first served; the network's
-replica takes all that waits for it, up to its largest batch, and as many of the free cores as it
-has threads. The service times are the measured CPU times. What it leaves out: autoscaling, and the
+A stage takes work when a replica of it is free, first come first served; the network's replica
+takes all that waits for it, up to its largest batch. All work that is going on shares the cores, as
+the operating system shares them: where more threads run than there are cores, each gets its part of
+one. The service times are the measured CPU times. What it leaves out: autoscaling, and the
 variation of service times from one image to the next.
 """
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-Event = tuple[float, int, "_Job"]
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -21,60 +19,69 @@ class Stage:
     name: str
     cpu_s: float  # CPU seconds for one image
     replicas: int = 1
-    threads: int = 1  # cores that a replica works on at once
-    batch: int = 1  # images that a replica takes at once, one after the other in its time
+    threads: int = 1  # cores that a replica can work on at once
+    batch: int = 1  # images that a replica takes at once
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
+    """A batch that a replica works on."""
+
     stage: int
     images: int
-    threads: int  # cores that it holds
+    threads: int
+    left_s: float  # CPU seconds
 
 
 @dataclass
 class _State:
-    """What waits and what is free."""
+    """What waits, what is free and what is going on."""
 
     waiting: list[int]  # images, by stage
     free: list[int]  # replicas, by stage
-    cores: int
+    active: list[_Job]
     now: float = 0.0
     done: int = 0
-    events: list[Event] = field(default_factory=list)
-    started: int = 0
 
 
-def simulate(stages: Sequence[Stage], cores: int, clients: int, images: int = 2000) -> float:
+def simulate(stages: Sequence[Stage], cores: int, clients: int, images: int = 400) -> float:
     """Images per second of a closed loop of `clients` on `cores`."""
-    state = _State([0 for _ in stages], [stage.replicas for stage in stages], cores)
+    stages = [stage for stage in stages if stage.cpu_s > 0]
+    state = _State([0 for _ in stages], [stage.replicas for stage in stages], [])
     state.waiting[0] = clients
-    while state.done < images:
-        _start_what_can(state, stages)
-        state.now, _, job = heapq.heappop(state.events)
-        _finish(state, stages, job)
-    return state.done / state.now
+    counted: tuple[int, float] | None = None  # when the queues had filled
+    while state.done < 2 * images:
+        if counted is None and state.done >= images:
+            counted = state.done, state.now
+        _start_what_can(state, stages, cores)
+        _work_until_one_is_done(state, cores)
+        for job in [job for job in state.active if job.left_s < 1e-9]:
+            _finish(state, stages, job)
+    before, since = counted or (0, 0.0)
+    return (state.done - before) / (state.now - since)
 
 
-def _start_what_can(state: _State, stages: Sequence[Stage]) -> None:
-    # The last stage first: what is nearly done leaves before new work comes in.
-    for index in reversed(range(len(stages))):
-        stage = stages[index]
-        while state.waiting[index] and state.free[index] and state.cores:
-            threads = min(stage.threads, state.cores)
+def _start_what_can(state: _State, stages: Sequence[Stage], cores: int) -> None:
+    for index, stage in enumerate(stages):
+        while state.waiting[index] and state.free[index]:
             images = min(stage.batch, state.waiting[index])
             state.waiting[index] -= images
             state.free[index] -= 1
-            state.cores -= threads
-            state.started += 1
-            seconds = images * stage.cpu_s / threads
-            job = _Job(index, images, threads)
-            heapq.heappush(state.events, (state.now + seconds, state.started, job))
+            threads = min(stage.threads, cores)
+            state.active.append(_Job(index, images, threads, images * stage.cpu_s))
+
+
+def _work_until_one_is_done(state: _State, cores: int) -> None:
+    share = min(1.0, cores / sum(job.threads for job in state.active))
+    seconds = min(job.left_s / (job.threads * share) for job in state.active)
+    for job in state.active:
+        job.left_s -= seconds * job.threads * share
+    state.now += seconds
 
 
 def _finish(state: _State, stages: Sequence[Stage], job: _Job) -> None:
+    state.active.remove(job)
     state.free[job.stage] += 1
-    state.cores += job.threads
     following = job.stage + 1
     if following == len(stages):
         state.done += job.images

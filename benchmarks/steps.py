@@ -6,14 +6,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from benchmarks.in_process import OneAtATime, options_for
 from benchmarks.load import form, form_type
-from serve_app import postprocess, preprocess
+from serve_app import pipeline, postprocess, preprocess
 from serve_app.api.reading import read_matting_request
 from serve_app.engines import open_engine
+from serve_app.imaging.decode import decode
 from serve_app.pipeline import Pipeline
 from serve_app.settings import Limits, ModelSettings, Settings
 from serve_app.types import Upload
@@ -23,7 +25,6 @@ STEPS = ("receive", "decode", "resize", "infer", "refine", "foreground", "encode
 
 # The steps of one image and the functions that are them.
 _STEPS: tuple[tuple[str, ModuleType, str], ...] = (
-    ("decode", preprocess, "decode"),
     ("resize", preprocess, "to_network"),
     ("refine", postprocess, "upsample_alpha"),
     ("foreground", postprocess, "estimate_foreground"),
@@ -41,8 +42,8 @@ def steps_of(photo: bytes, images: int) -> Spent:
     options = options_for({}, settings)
     with wrapped(spent):
         engine.predict = stopwatch(spent, "infer", engine.predict)  # type: ignore[method-assign]
-        pipeline = Pipeline(engine, settings.limits, settings.batching.bucket_step)
-        whole = stopwatch(spent, "whole", pipeline.run)
+        whole_way = Pipeline(engine, settings.limits, settings.batching.bucket_step)
+        whole = stopwatch(spent, "whole", whole_way.run)
         receive = stopwatch(spent, "receive", receive_form)
         body = form(photo, {}, "image")
         for image in range(images + 1):
@@ -64,6 +65,9 @@ def steps_of(photo: bytes, images: int) -> Spent:
 def wrapped(spent: dict[str, list[tuple[float, float]]]) -> Iterator[None]:
     """Time the functions that are the steps, wherever the pipeline calls them."""
     originals = [(module, name, getattr(module, name)) for _, module, name in _STEPS]
+    originals.append((pipeline, "prepare", pipeline.prepare))
+    timed_decode = stopwatch(spent, "decode", decode)
+    pipeline.prepare = partial(preprocess.prepare, decode=timed_decode)  # type: ignore[assignment]
     for step, module, name in _STEPS:
         setattr(module, name, stopwatch(spent, step, getattr(module, name)))
     try:
