@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.serving import machine
+from benchmarks.results import machine
 from benchmarks.upsampling import METHODS, ours
 from serve_app.evaluation import Scores, match_pairs, mean_scores, read_alpha, score
 from serve_app.imaging.decode import decode
