@@ -27,7 +27,7 @@ def build_app(args: dict[str, Any]) -> Application:
     stages = [
         serve.deployment(name="Preprocess")(Preprocess).bind(settings),
         serve.deployment(name="UNet")(UNet).bind(settings),
-        serve.deployment(name="Postprocess")(Postprocess).bind(),
+        serve.deployment(name="Postprocess")(Postprocess).bind(settings),
     ]
     ingress = serve.deployment(name="Ingress")(serve.ingress()(Ingress))
     return ingress.bind(settings, presets, *stages)

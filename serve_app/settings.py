@@ -158,6 +158,17 @@ class RemoteSettings(Section):
     )
 
 
+class TracingSettings(Section):
+    """Where spans of every request go."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="OTLP/HTTP URL that spans are sent to, such as "
+        "http://127.0.0.1:4318/v1/traces; empty: none are made",
+    )
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -166,6 +177,7 @@ class Settings(Section):
     batching: BatchSettings = BatchSettings()
     access: AccessSettings = AccessSettings()
     remote: RemoteSettings = RemoteSettings()
+    tracing: TracingSettings = TracingSettings()
     presets_path: Path = Field(Path("configs/presets.yaml"), description="the named option sets")
 
 

@@ -15,8 +15,10 @@ from serve_app.api.removebg.surface import RemovebgRoutes
 from serve_app.api.request_log import RequestLog
 from serve_app.api.routes import NativeRoutes, Presets
 from serve_app.api.service import Matting
+from serve_app.api.traced import Traced
 from serve_app.errors import MattingError
 from serve_app.settings import Settings
+from serve_app.tracing import OFF, Tracer
 
 
 def build_api(
@@ -26,6 +28,7 @@ def build_api(
     *,
     behind_proxy: bool = False,
     observer: Observer = SILENT,
+    tracer: Tracer = OFF,
 ) -> Starlette:
     """Put the routes, the errors and the log together.
 
@@ -46,5 +49,8 @@ def build_api(
             MattingError: handle_matting_error,
             HTTPException: handle_http_exception,
         },
-        middleware=[Middleware(RequestLog, answer_id=not behind_proxy, observer=observer)],
+        middleware=[
+            Middleware(Traced, tracer=tracer),
+            Middleware(RequestLog, answer_id=not behind_proxy, observer=observer),
+        ],
     )

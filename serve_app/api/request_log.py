@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.observer import Observer, route_of
 from serve_app.api.problems import internal_error, problem_response
+from serve_app.api.traced import trace_fields
 
 # A child of Serve's logger, so that its JSON handlers write these lines too.
 logger = logging.getLogger("ray.serve.cvunet")
@@ -76,5 +77,6 @@ class RequestLog:
                 "status": status,
                 "total_ms": round(seconds * 1000, 1),
                 **state["log"],
+                **trace_fields(),
             }
             logger.info("request", extra=fields)

@@ -22,6 +22,7 @@ from serve_app.errors import DeadlineExceeded, MattingError, NotReady, Overloade
 from serve_app.options import Options
 from serve_app.settings import Settings
 from serve_app.timing import Deadline
+from serve_app.tracing import TRACE, open_tracer
 from serve_app.types import Result, Upload
 
 logger = logging.getLogger("ray.serve.cvunet")
@@ -48,12 +49,18 @@ class Ingress:
         self._postprocess = postprocess
         self._inflight = 0
         self._metrics = RequestMetrics()
+        self._tracer = open_tracer(settings.tracing.endpoint, "Ingress")
         self._answered_at = float("-inf")
         self._info: EngineInfo | None = None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         return build_api(
-            self, self._settings, self._presets, behind_proxy=True, observer=self._metrics
+            self,
+            self._settings,
+            self._presets,
+            behind_proxy=True,
+            observer=self._metrics,
+            tracer=self._tracer,
         )
 
     async def matte(self, upload: Upload, options: Options) -> Result:
@@ -68,7 +75,11 @@ class Ingress:
         try:
             deadline = Deadline.after(limits.request_timeout_s)
             async with asyncio.timeout(limits.request_timeout_s):
-                with self._metrics.at_work(upload):
+                with (
+                    self._metrics.at_work(upload),
+                    self._tracer.span("matte", TRACE.get()) as trace,
+                ):
+                    TRACE.set(trace)
                     result = await self._matte_with_retry(upload, options, deadline)
         except TimeoutError as exc:
             raise DeadlineExceeded(
@@ -106,9 +117,10 @@ class Ingress:
             raise Overloaded("the service is recovering: try again", retry_after=5) from exc
 
     async def _run_stages(self, upload: Upload, options: Options, deadline: Deadline) -> Result:
-        prepared = self._preprocess.remote(upload, options, deadline)
-        prediction = self._unet.remote(prepared, deadline)
-        finished = self._postprocess.remote(prepared, prediction, options, deadline)
+        trace = TRACE.get()
+        prepared = self._preprocess.remote(upload, options, deadline, trace)
+        prediction = self._unet.remote(prepared, deadline, trace)
+        finished = self._postprocess.remote(prepared, prediction, options, deadline, trace)
         try:
             result: Result = await finished
         except asyncio.CancelledError:

@@ -8,23 +8,33 @@ import cv2
 from serve_app.deployments.metrics import StageMetrics
 from serve_app.options import Options
 from serve_app.postprocess import finish
+from serve_app.settings import Settings
 from serve_app.timing import Deadline
+from serve_app.tracing import open_tracer
 from serve_app.types import Prediction, Prepared, Result
 
 
 class Postprocess:
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._worker = ThreadPoolExecutor(1)
         self._metrics = StageMetrics()
+        self._tracer = open_tracer(settings.tracing.endpoint, "Postprocess")
 
     async def __call__(
-        self, prepared: Prepared, prediction: Prediction, options: Options, deadline: Deadline
+        self,
+        prepared: Prepared,
+        prediction: Prediction,
+        options: Options,
+        deadline: Deadline,
+        trace: str = "",
     ) -> Result:
         loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(
-            self._worker, _finish, prepared, prediction, options, deadline
-        )
+        with self._tracer.span("postprocess", trace) as span:
+            result = await loop.run_in_executor(
+                self._worker, _finish, prepared, prediction, options, deadline
+            )
+            self._tracer.stages(span, {name: result.timings[name] for name in ("post", "encode")})
         self._metrics.took(result.timings, "post", "encode")
         return result
 

@@ -12,6 +12,7 @@ from serve_app.options import Options
 from serve_app.preprocess import prepare
 from serve_app.settings import Settings
 from serve_app.timing import Deadline
+from serve_app.tracing import open_tracer
 from serve_app.types import Prepared, Upload
 
 
@@ -24,13 +25,18 @@ class Preprocess:
         # usual photos must not wait behind it.
         self._usual, self._other = _Lane(), _Lane()
         self._metrics = StageMetrics()
+        self._tracer = open_tracer(settings.tracing.endpoint, "Preprocess")
 
-    async def __call__(self, upload: Upload, options: Options, deadline: Deadline) -> Prepared:
+    async def __call__(
+        self, upload: Upload, options: Options, deadline: Deadline, trace: str = ""
+    ) -> Prepared:
         lane = self._usual if is_sequential_jpeg(upload.image) else self._other
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(
-            lane.worker, self._prepare, lane.decoder, upload, options, deadline
-        )
+        with self._tracer.span("preprocess", trace) as span:
+            prepared = await loop.run_in_executor(
+                lane.worker, self._prepare, lane.decoder, upload, options, deadline
+            )
+            self._tracer.stages(span, prepared.timings)
         self._metrics.prepared(prepared)
         return prepared
 

@@ -14,6 +14,7 @@ from serve_app.engines.base import EngineInfo
 from serve_app.errors import ServiceError
 from serve_app.settings import Settings
 from serve_app.timing import Deadline
+from serve_app.tracing import open_tracer
 from serve_app.types import Prediction, Prepared
 
 logger = logging.getLogger("ray.serve.cvunet")
@@ -27,6 +28,7 @@ class UNet:
         self._engine = open_engine(settings.model)
         # One thread owns the engine; the event loop stays free to take requests and answer probes.
         self._worker = ThreadPoolExecutor(1)
+        self._tracer = open_tracer(settings.tracing.endpoint, "UNet")
         self._metrics = NetworkMetrics(self._engine.info, batching.max_batch_size)
         self._gate = BatchGate(batching.max_batch_size, self._metrics.waiting)
         self._stall_timeout_s = batching.stall_timeout_s
@@ -34,7 +36,14 @@ class UNet:
         warm_up(self._engine, batching.warmup, batching.bucket_step)
         logger.info("model ready: %s", self._engine.info.label)
 
-    async def __call__(self, prepared: Prepared, deadline: Deadline) -> Prediction:
+    async def __call__(self, prepared: Prepared, deadline: Deadline, trace: str = "") -> Prediction:
+        with self._tracer.span("network", trace) as span:
+            prediction = await self._predict(prepared, deadline)
+            self._tracer.stages(span, prediction.timings)
+        self._metrics.took(prediction.timings, "queue", "infer")
+        return prediction
+
+    async def _predict(self, prepared: Prepared, deadline: Deadline) -> Prediction:
         start = time.perf_counter()
         item = BatchItem(prepared.rgb, prepared.trimap)
         async with self._gate.admitted(item.bucket):
@@ -44,9 +53,7 @@ class UNet:
         # Batches carry exceptions as values, so that one bad item fails alone.
         if isinstance(answer, Exception):
             raise answer
-        prediction = with_queue_time(answer, queued_ms)
-        self._metrics.took(prediction.timings, "queue", "infer")
-        return prediction
+        return with_queue_time(answer, queued_ms)
 
     # The gate has already gathered the batch: there is nothing left to wait for.
     @serve.batch(batch_wait_timeout_s=0)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.running_service import RunningService, read_config, running_service
+from tests.collector import Collector, collecting
 
 
 def hasty_application() -> dict[str, object]:
@@ -22,8 +23,16 @@ def hasty_application() -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[RunningService]:
+def collector() -> Iterator[Collector]:
+    """Takes the service's spans."""
+    with collecting() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def service(collector: Collector) -> Iterator[RunningService]:
     config = read_config()
+    config["applications"][0]["args"]["tracing"] = {"endpoint": collector.endpoint}
     config["applications"].append(hasty_application())
     # Figures are reported every 3 s and not every 10, which the tests of them would wait for.
     hurry = {
