@@ -42,8 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "corpus")
     arguments = parser.parse_args()
-    with (arguments.corpus / "MANIFEST.tsv").open(encoding="utf-8") as manifest:
-        rows = list(csv.DictReader(manifest, delimiter="\t"))
+    rows = manifest(arguments.corpus)
     with running_service() as service:
         service.wait_until_ready()
         before = pids(service)
@@ -51,6 +50,11 @@ def main() -> int:
             answers = list(pool.map(lambda row: ask(service, arguments.corpus, row), rows))
         died = before - pids(service)
     return report(answers, died)
+
+
+def manifest(corpus: Path) -> list[dict[str, str]]:
+    with (corpus / "MANIFEST.tsv").open(encoding="utf-8") as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))
 
 
 def ask(service: RunningService, corpus: Path, row: dict[str, str]) -> Answer:

@@ -1,0 +1,80 @@
+"""New configurations rolled out while requests keep coming."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from benchmarks.chaos.config import Config, base_config, with_args
+from benchmarks.chaos.outcome import Outcome, at_most
+from benchmarks.chaos.plan import Plan
+from benchmarks.chaos.progress import say
+from benchmarks.chaos.replicas import wait_for_answers, waited
+from benchmarks.chaos.serve_state import ServeState, serve_state
+from benchmarks.chaos.traffic import causes, failed, photo, steady_traffic
+from benchmarks.running_service import ROOT, RunningService
+
+_CLIENTS = 4
+_AFTER_S = 2.0
+
+
+def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
+    """Roll out other options and another checkpoint: no request fails, and both are in effect."""
+    state = serve_state(service)
+    config = base_config()
+    config["http_options"]["port"] = urlsplit(service.url).port
+    limit = config["applications"][0]["args"]["limits"]["max_batch_files"] + 1
+    options = with_args(config, "limits", max_batch_files=limit)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        steady_traffic(service.url, photo(), _CLIENTS) as answers,
+    ):
+        checkpoint = _copied_checkpoint(Path(folder))
+        wait_for_answers(answers, _CLIENTS)
+        options_s = _roll_out(state, options)
+        new_limit = _get(service, "/v1/limits")["max_batch_files"]
+        checkpoint_s = _roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
+        name = _get(service, "/v1/models")["models"][0]["name"]
+        time.sleep(_AFTER_S)
+    return Outcome(
+        [
+            at_most("failed requests", len(failed(answers)), 0),
+            at_most("new options not in effect", int(new_limit != limit), 0),
+            at_most("new checkpoint not in effect", int(name != checkpoint.stem), 0),
+        ],
+        {
+            "requests": len(answers),
+            "options rolled out after, s": options_s,
+            "checkpoint rolled out after, s": checkpoint_s,
+            "longest answer, s": max(answer.seconds for answer in answers),
+            "failures": causes(answers) or "none",
+        },
+    )
+
+
+def _roll_out(state: ServeState, config: Config) -> float:
+    """Deploy and wait until nothing of the old version runs; the seconds it took."""
+    before = _versions(state)
+    start = time.monotonic()
+    state.deploy(config)
+    waited(lambda: _versions(state) > before, "the new version is not deployed", 300)
+    waited(lambda: state.application().get("status") == "RUNNING", "it is not running", 300)
+    say(f"rolled out after {time.monotonic() - start:.1f} s")
+    return time.monotonic() - start
+
+
+def _versions(state: ServeState) -> float:
+    """When the present configuration was deployed, by the controller's own clock."""
+    return float(state.application().get("last_deployed_time_s", 0.0))
+
+
+def _copied_checkpoint(folder: Path) -> Path:
+    source = ROOT / "pretrained" / "cvunet_matting.safetensors"
+    return Path(shutil.copy(source, folder / "another.safetensors"))
+
+
+def _get(service: RunningService, path: str) -> dict[str, object]:
+    return dict(httpx.get(service.url + path, timeout=60, trust_env=False).json())
