@@ -29,7 +29,8 @@ from benchmarks.chaos.config import leaking, started
 from benchmarks.chaos.outcome import Check, Outcome, markdown, table, write
 from benchmarks.chaos.plan import FULL, SHORT, Plan
 from benchmarks.chaos.progress import say
-from benchmarks.running_service import ROOT, RunningService
+from benchmarks.running_service import RunningService
+from serve_app.settings import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results" / "chaos"
 
@@ -68,11 +69,15 @@ ROWS = {
     "kill-postprocess": Row("kill -9 of Postprocess", _stage("Postprocess"), (1, 4)),
     "kill-ingress": Row("kill -9 of the ingress", with_service(replicas.kill_ingress), (1, 4)),
     "kill-proxy": Row("kill -9 of the proxy", with_service(replicas.kill_proxy), (1, 4)),
-    "kill-controller": Row("kill -9 of the controller", with_service(replicas.kill_controller), (1, 3)),
+    "kill-controller": Row(
+        "kill -9 of the controller", with_service(replicas.kill_controller), (1, 3)
+    ),
     "kill-gcs": Row("kill -9 of Ray's control store", with_service(gcs.kill_gcs), (2, 2)),
     "node": Row("loss of one node of three", node.lose_node, (1.5, 1.5)),
     "overload": Row("five times what it can do", with_service(overload.overload), (2, 7)),
-    "slow-uploads": Row("300 uploads at a trickle", with_service(slow_uploads.slow_uploads), (3, 7)),
+    "slow-uploads": Row(
+        "300 uploads at a trickle", with_service(slow_uploads.slow_uploads), (3, 7)
+    ),
     "memory": Row("4096x2304, eight at a time", with_service(memory.large_photos), (4, 8)),
     "redeploy": Row("roll-out under load", with_service(redeploy.redeploy), (1.5, 1.5)),
     "soak": Row("mixed traffic", with_service(soak.soak), (5, 61)),
@@ -94,7 +99,10 @@ def main() -> int:
     say(f"{len(names)} rows, about {minutes:.0f} minutes on two quiet cores")
     outcomes = {name: take(name, plan, arguments.json) for name in names}
     missed = [name for name, outcome in outcomes.items() if not outcome.holds]
-    print(f"{len(names) - len(missed)} of {len(names)} rows hold" + "".join(f", not {n}" for n in missed))
+    print(
+        f"{len(names) - len(missed)} of {len(names)} rows hold"
+        + "".join(f", not {n}" for n in missed)
+    )
     return 1 if missed else 0
 
 
@@ -106,7 +114,9 @@ def take(name: str, plan: Plan, folder: Path) -> Outcome:
         outcome = ROWS[name].run(plan)
     except Exception as exc:  # the other rows still have their turn
         outcome = Outcome([Check("ran to its end", repr(exc)[:200], "yes", False)])
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(plan).items()}
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in asdict(plan).items()
+    }
     settings.pop("corpus")
     write(folder, name, outcome, settings, time.monotonic() - start)
     print(table(name, outcome), flush=True)
@@ -127,7 +137,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="as long as the record needs")
     parser.add_argument("--minutes", type=float, help="of the soak, its control and the overload")
     for field in fields(Plan):
-        kind = Path if field.type is Path else float if field.name.endswith(("_s", "factor")) else int
+        kind = (
+            Path if field.type is Path else float if field.name.endswith(("_s", "factor")) else int
+        )
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=None)
     parser.add_argument("--json", type=Path, default=RESULTS, help="folder for the results")
     return parser.parse_args()

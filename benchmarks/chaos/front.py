@@ -8,39 +8,44 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.running_service import ROOT
+from benchmarks.running_service import free_port
+from serve_app.settings import ROOT
 
 CONFIGS = ROOT / "configs" / "nginx"
 _START_S = 15
 
 
+def for_many_clients(service: str) -> str:
+    """`service.conf` but for the connections of one address: all clients of a test have one."""
+    return re.sub(r"(limit_conn\s+cvunet_clients) \d+;", r"\1 1000;", service)
+
+
 @contextmanager
-def nginx_front(url: str, *, connections: int = 1000) -> Iterator[str | None]:
+def nginx_front(url: str, change: Callable[[str], str] = for_many_clients) -> Iterator[str | None]:
     """Run nginx before the service at `url`; gives its base URL, None where there is no nginx.
 
-    What is included is `configs/nginx/service.conf` as it is, but for the connections that one
-    address may have: all clients of a test come from one.
+    Args:
+        url: of the service.
+        change: what to make of `configs/nginx/service.conf` first.
     """
     program = find_nginx()
     if program is None:
         yield None
         return
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="nginx") as name:
         folder = Path(name)
-        service = (CONFIGS / "service.conf").read_text("utf-8")
-        (folder / "service.conf").write_text(
-            re.sub(r"(limit_conn\s+cvunet_clients) \d+;", rf"\1 {connections};", service), "utf-8"
-        )
-        server = f"server {{ listen 127.0.0.1:{port}; include {folder}/service.conf; }}"
+        service = folder / "service.conf"
+        service.write_text(change((CONFIGS / "service.conf").read_text("utf-8")), "utf-8")
+        server = f"server {{ listen 127.0.0.1:{port}; include {service}; }}"
         http = re.sub(r"(?ms)^server \{.*", server, (CONFIGS / "cvunet.conf").read_text("utf-8"))
-        place = urlsplit(url).netloc
-        with running_nginx(program, folder, http.replace("127.0.0.1:8000", place), port):
+        http = http.replace("127.0.0.1:8000", urlsplit(url).netloc)
+        with running_nginx(program, folder, http, port):
             yield f"http://127.0.0.1:{port}"
 
 
@@ -89,9 +94,3 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", folder: Path) -> No
         else:
             return
     raise RuntimeError(f"nginx did not start: {(folder / 'output').read_text('utf-8')}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,7 +7,7 @@ import psutil
 from benchmarks.chaos.config import started
 from benchmarks.chaos.outcome import Outcome, at_least, at_most
 from benchmarks.chaos.plan import Plan
-from benchmarks.chaos.processes import gcs_server, tree
+from benchmarks.chaos.processes import gcs_server
 from benchmarks.chaos.progress import say
 from benchmarks.chaos.replicas import wait_for_answers
 from benchmarks.chaos.traffic import Answer, causes, photo, steady_traffic
@@ -18,11 +18,11 @@ _ENDS_S = 120.0  # until the service has ended by itself, so that its supervisor
 
 
 def kill_gcs(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
-    """Without Redis the cluster does not survive its control store; say what does, and for how long.
+    """Without Redis the cluster does not survive its control store: what does, and how long.
 
     What must hold: the service ends by itself, leaves no process behind, and starts again.
     """
-    everything = tree(service)
+    everything = service.tree()
     with steady_traffic(service.url, photo(), _CLIENTS) as answers:
         wait_for_answers(answers, _CLIENTS)
         killed_at = time.monotonic()
@@ -50,7 +50,7 @@ def kill_gcs(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
 
 
 def _until_it_ends(service: RunningService, killed_at: float) -> float:
-    while service.process.is_running() and service.process.status() != psutil.STATUS_ZOMBIE:
+    while service.is_running():
         if time.monotonic() - killed_at > _ENDS_S:
             return float("inf")
         time.sleep(0.2)

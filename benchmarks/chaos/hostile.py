@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 from benchmarks import corpus
 from benchmarks.chaos.outcome import Outcome, at_least, at_most
 from benchmarks.chaos.plan import Plan
-from benchmarks.running_service import ROOT, RunningService
+from benchmarks.running_service import RunningService
+from serve_app.settings import ROOT
 
 _SSRF = "tests/api/test_remote.py"
 

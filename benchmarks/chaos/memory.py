@@ -7,7 +7,7 @@ import httpx
 
 from benchmarks.chaos.outcome import Outcome, at_most
 from benchmarks.chaos.plan import Plan
-from benchmarks.chaos.processes import private_bytes, serving
+from benchmarks.chaos.processes import private_bytes, serving, unique_bytes
 from benchmarks.chaos.progress import say
 from benchmarks.chaos.traffic import TIMEOUT_S, Answer, ask, causes, failed, photo
 from benchmarks.chaos.watch import MEGABYTE, Sample, watching
@@ -43,7 +43,7 @@ def large_photos(service: RunningService, plan: Plan) -> Outcome:
             "k for each image in flight, MB": (peak - base) / _AT_ONCE,
             "peak, MB": peak,
             "peak with one image in flight, MB": max(s.private_mb for s in one),
-            "peak with Ray's object store, pages counted once, MB": _whole(service),
+            "afterwards with Ray's object store, pages counted once, MB": _whole(service),
             "failures": causes(answers) or "none",
         },
     )
@@ -81,4 +81,4 @@ def _idle(service: RunningService) -> float:
 
 
 def _whole(service: RunningService) -> float:
-    return service.memory() / MEGABYTE
+    return unique_bytes(serving(service)) / MEGABYTE

@@ -17,7 +17,7 @@ from benchmarks.chaos.progress import say
 from benchmarks.chaos.replicas import answered_again, wait_for_answers, waited
 from benchmarks.chaos.serve_state import ServeState
 from benchmarks.chaos.traffic import causes, failed, photo, steady_traffic
-from benchmarks.running_service import ROOT
+from serve_app.settings import ROOT
 
 _CLIENTS = 4
 _STAGES = ("Preprocess", "UNet", "Postprocess")

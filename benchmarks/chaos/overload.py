@@ -28,7 +28,11 @@ def overload(service: RunningService, plan: Plan) -> Outcome:
     accepted_s = _seconds(answers, 200)
     return Outcome(
         [
-            at_most("accepted p99, times that at capacity", percentile(accepted_s, 99) / normal_s, _SLOWER),
+            at_most(
+                "accepted p99, times that at capacity",
+                percentile(accepted_s, 99) / normal_s,
+                _SLOWER,
+            ),
             at_most("refused p99, s", percentile(_seconds(refused, 503), 99), _REFUSED_S),
             at_most("neither accepted nor refused", len(neither), 0),
             at_most("refusals without Retry-After", sum(not a.retry_after for a in refused), 0),

@@ -1,9 +1,9 @@
-"""How much of each row is run: seconds for a test, half an hour for a look, hours for the record."""
+"""How much of each row is run: seconds for a test, half an hour for a look, hours to record."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.running_service import ROOT
+from serve_app.settings import ROOT
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import psutil
 
-from benchmarks.running_service import RunningService
+from benchmarks.running_service import RunningService, title_of
 
 TITLES = {
     "proxy": "ray::ProxyActor",
@@ -13,24 +13,27 @@ TITLES = {
 
 def find(service: RunningService, what: str) -> list[psutil.Process]:
     """The live proxies, controllers or ingress replicas."""
-    return [child for child in tree(service) if _title(child).startswith(TITLES[what])]
+    return _titled(service, TITLES[what])
 
 
 def gcs_server(service: RunningService) -> psutil.Process:
-    return next(child for child in tree(service) if _title(child).endswith("/gcs_server"))
+    return next(p for p in service.tree() if title_of(p).endswith("/gcs_server"))
 
 
 def serving(service: RunningService) -> list[psutil.Process]:
     """All processes that a request passes through: replicas and proxies."""
-    titles = ("ray::ServeReplica:", TITLES["proxy"])
-    return [child for child in tree(service) if _title(child).startswith(titles)]
+    return _titled(service, "ray::ServeReplica:", TITLES["proxy"])
 
 
-def tree(service: RunningService) -> list[psutil.Process]:
-    try:
-        return list(service.process.children(recursive=True))
-    except psutil.NoSuchProcess:
+def _titled(service: RunningService, *titles: str) -> list[psutil.Process]:
+    if not service.is_running():
         return []
+    return [process for process in service.tree() if title_of(process).startswith(titles)]
+
+
+def unique_bytes(processes: list[psutil.Process]) -> int:
+    """Memory of the processes, pages that they share counted once: Ray's object store too."""
+    return sum(_count(process, "memory_full_info", "pss") for process in processes)
 
 
 def private_bytes(processes: list[psutil.Process]) -> int:
@@ -57,15 +60,9 @@ def threads(processes: list[psutil.Process]) -> int:
     return sum(_count(process, "num_threads") for process in processes)
 
 
-def _count(process: psutil.Process, what: str) -> int:
+def _count(process: psutil.Process, what: str, field: str = "") -> int:
     try:
-        return int(getattr(process, what)())
+        value = getattr(process, what)()
     except psutil.Error:
         return 0
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return (process.cmdline() or [""])[0]
-    except psutil.Error:
-        return ""
+    return int(getattr(value, field) if field else value)

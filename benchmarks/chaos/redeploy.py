@@ -8,14 +8,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from benchmarks.chaos.config import Config, base_config, with_args
+from benchmarks.chaos.config import Config, with_args
 from benchmarks.chaos.outcome import Outcome, at_most
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.progress import say
 from benchmarks.chaos.replicas import wait_for_answers, waited
 from benchmarks.chaos.serve_state import ServeState, serve_state
 from benchmarks.chaos.traffic import causes, failed, photo, steady_traffic
-from benchmarks.running_service import ROOT, RunningService
+from benchmarks.running_service import RunningService, read_config
+from serve_app.settings import ROOT
 
 _CLIENTS = 4
 _AFTER_S = 2.0
@@ -24,7 +25,7 @@ _AFTER_S = 2.0
 def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
     """Roll out other options and another checkpoint: no request fails, and both are in effect."""
     state = serve_state(service)
-    config = base_config()
+    config = read_config()
     config["http_options"]["port"] = urlsplit(service.url).port
     limit = config["applications"][0]["args"]["limits"]["max_batch_files"] + 1
     options = with_args(config, "limits", max_batch_files=limit)

@@ -142,5 +142,3 @@ def waited(condition: Callable[[], bool], otherwise: str, timeout_s: float = _GI
             raise TimeoutError(f"{otherwise} for {timeout_s:g} s")
         time.sleep(0.05)
     return time.monotonic() - start
-
-

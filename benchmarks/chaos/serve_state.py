@@ -58,7 +58,7 @@ def serve_state(service: RunningService, timeout_s: float = 30) -> ServeState:
 
 def _dashboard_ports(service: RunningService) -> list[int]:
     ports = []
-    for process in service.process.children(recursive=True):
+    for process in service.tree():
         try:
             if any(word.endswith("dashboard/dashboard.py") for word in process.cmdline()):
                 listening = process.net_connections("tcp")

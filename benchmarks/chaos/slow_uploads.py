@@ -122,4 +122,3 @@ async def _upload(url: str, body: bytes, slow: Trickle) -> None:
     finally:
         slow.connected -= 1
         writer.close()
-

@@ -1,4 +1,4 @@
-"""Mixed traffic for an hour: nothing piles up. The same check has to catch a leak of our planting."""
+"""Mixed traffic for an hour: nothing piles up. The same check has to catch a planted leak."""
 
 import io
 import threading

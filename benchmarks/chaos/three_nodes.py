@@ -7,13 +7,13 @@ of every stage, held there by a made-up resource.
 
 import json
 import os
-import socket
 import sys
 import tempfile
 from typing import Any
 
-from benchmarks.chaos.config import Config, base_config
+from benchmarks.chaos.config import Config
 from benchmarks.chaos.serve_state import ServeState
+from benchmarks.running_service import free_port, read_config
 
 _STORE = 200_000_000  # bytes of shared memory for each node
 _STAGES = ("Preprocess", "UNet", "Postprocess")
@@ -75,7 +75,7 @@ def add_worker(cluster: Any) -> Any:
 
 def config(port: int) -> Config:
     """The shipped configuration with two replicas of each stage, one on each worker node."""
-    values = base_config()
+    values = read_config()
     values["http_options"]["port"] = port
     (application,) = values["applications"]
     application["deployments"] = [
@@ -99,12 +99,6 @@ def config(port: int) -> Config:
 def tell(answers: Any, **values: object) -> None:
     answers.write(json.dumps(values) + "\n")
     answers.flush()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

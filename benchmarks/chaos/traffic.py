@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from benchmarks.running_service import ROOT
 from benchmarks.serving import scaled
+from serve_app.settings import ROOT
 
 PHOTO = ROOT / "docs" / "images" / "astronaut.jpg"
 PATH = "/v1/matting"

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from serve_app.api.app import build_api
 from serve_app.api.observer import SILENT, Observer
@@ -22,12 +23,15 @@ from tests.conftest import encoded, picture
 
 @contextmanager
 def serving(
-    settings: Settings, matting: Matting | None = None, observer: Observer = SILENT
+    settings: Settings,
+    matting: Matting | None = None,
+    observer: Observer = SILENT,
+    wrapped: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Iterator[str]:
     """Run the API on a free port of loopback; gives its base URL."""
     presets = load_presets(resolve_path(settings.presets_path))
     matting = matting or LocalMatting(FakeEngine(), settings)
-    app = build_api(matting, settings, presets, observer=observer)
+    app = wrapped(build_api(matting, settings, presets, observer=observer))
     config = uvicorn.Config(app, port=0, ws="none", lifespan="off", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
