@@ -8,8 +8,13 @@ DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DATA   ?= ../shared/data
 CORPUS ?= ../shared/corpus
+COUNT  ?= 100000
+SEED   ?= 1
+ROWS   ?= all
+PINNED := configs/docker/requirements.txt
+TORCH  ?= --torch-backend cpu
 
-.PHONY: help install serve test check bench bench-gpu corpus eval train clean
+.PHONY: help install serve test check bench bench-gpu corpus fuzz chaos eval train requirements audit clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -69,9 +74,29 @@ eval: $(DEV)
 	$(PIP) --editable '.[eval]'
 	$(BIN)/python -m benchmarks.quality --data $(DATA)
 
+## make fuzz      mutated files and requests; COUNT=100000 SEED=1, goes on where it was broken off
+fuzz: $(DEV)
+	$(BIN)/python -m benchmarks.fuzz --count $(COUNT) --seed $(SEED)
+
+## make chaos     faults, overload and long runs; ROWS='kill-unet soak', FULL=--full for the record
+chaos: $(DEV)
+	$(BIN)/python -m benchmarks.chaos $(FULL) $(ROWS)
+
 ## make train     train a checkpoint; DATA=folder of photos and mattes
 train: $(DEV)
 	$(BIN)/python -m training --config configs/train.yaml --data $(DATA) --out runs/$(shell date +%Y%m%d-%H%M%S)
+
+## make requirements   pin and hash what the image installs: the newest that constraints.txt allows
+requirements: $(DEV)
+	$(BIN)/uv pip compile pyproject.toml --extra openvino --constraint constraints.txt $(TORCH) \
+	    --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	    --no-annotate --no-header --quiet --output-file $(PINNED)
+	sed -i '1i # What the image installs, and nothing else; made by `make requirements`.' $(PINNED)
+	sed -i '2i #   uv pip install --require-hashes --torch-backend cpu -r requirements.txt' $(PINNED)
+
+## make audit     look the image's packages up among the known vulnerabilities
+audit: $(DEV)
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes -r $(PINNED)
 
 ## make clean     remove what the above made
 clean:
