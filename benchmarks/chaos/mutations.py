@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.chaos.config import started
 from benchmarks.chaos.outcome import Outcome, at_least, at_most
 from benchmarks.chaos.plan import Plan
-from benchmarks.chaos.processes import serving
+from benchmarks.chaos.processes import replicas_and_proxies
 from benchmarks.chaos.progress import say
 from benchmarks.fuzz.decoder import fuzz_decoder
 from benchmarks.fuzz.ledger import Ledger
@@ -36,9 +36,9 @@ def run_mutations(folder: Path, seed: int, files: int, requests: int, workers: i
     died = 0
     if any(service.missing(requests)):
         with started() as running, telling(service, requests):
-            before = {process.pid for process in serving(running)}
+            before = {process.pid for process in replicas_and_proxies(running)}
             fuzz_service(running.url, service, seed, requests, _CLIENTS)
-            died = len(before - {process.pid for process in serving(running)})
+            died = len(before - {process.pid for process in replicas_and_proxies(running)})
     decoded, answered = decoder.outcomes, service.outcomes
     return Outcome(
         [

@@ -20,9 +20,19 @@ def gcs_server(service: RunningService) -> psutil.Process:
     return next(p for p in service.tree() if title_of(p).endswith("/gcs_server"))
 
 
-def serving(service: RunningService) -> list[psutil.Process]:
-    """All processes that a request passes through: replicas and proxies."""
+def replicas_and_proxies(service: RunningService) -> list[psutil.Process]:
     return _titled(service, "ray::ServeReplica:", TITLES["proxy"])
+
+
+def serving(service: RunningService) -> list[psutil.Process]:
+    """All processes that a request passes through: replicas, their decoders, and proxies."""
+    found = []
+    for process in replicas_and_proxies(service):
+        try:
+            found += [process, *process.children(recursive=True)]
+        except psutil.Error:  # it ended while we looked
+            continue
+    return found
 
 
 def _titled(service: RunningService, *titles: str) -> list[psutil.Process]:

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -15,7 +14,7 @@ from benchmarks.chaos.progress import say
 from benchmarks.chaos.replicas import wait_for_answers, waited
 from benchmarks.chaos.serve_state import ServeState, serve_state
 from benchmarks.chaos.traffic import causes, failed, photo, steady_traffic
-from benchmarks.running_service import RunningService, read_config
+from benchmarks.running_service import RunningService
 from serve_app.settings import ROOT
 
 _CLIENTS = 4
@@ -23,11 +22,10 @@ _AFTER_S = 2.0
 
 
 def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
-    """Roll out other options and another checkpoint: no request fails, and both are in effect."""
+    """Roll out other options and another checkpoint, and back: no request fails."""
     state = serve_state(service)
-    config = read_config()
-    config["http_options"]["port"] = urlsplit(service.url).port
-    limit = config["applications"][0]["args"]["limits"]["max_batch_files"] + 1
+    config = state.config()
+    limit = int(str(_get(service, "/v1/limits")["max_batch_files"])) + 1
     options = with_args(config, "limits", max_batch_files=limit)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -38,7 +36,8 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
         options_s = _roll_out(state, options)
         new_limit = _get(service, "/v1/limits")["max_batch_files"]
         checkpoint_s = _roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
-        name = _get(service, "/v1/models")["models"][0]["name"]
+        name = _model(service)
+        back_s = _roll_out(state, config)
         time.sleep(_AFTER_S)
     return Outcome(
         [
@@ -50,6 +49,7 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
             "requests": len(answers),
             "options rolled out after, s": options_s,
             "checkpoint rolled out after, s": checkpoint_s,
+            "rolled back after, s": back_s,
             "longest answer, s": max(answer.seconds for answer in answers),
             "failures": causes(answers) or "none",
         },
@@ -75,6 +75,11 @@ def _versions(state: ServeState) -> float:
 def _copied_checkpoint(folder: Path) -> Path:
     source = ROOT / "pretrained" / "cvunet_matting.safetensors"
     return Path(shutil.copy(source, folder / "another.safetensors"))
+
+
+def _model(service: RunningService) -> str:
+    (model,) = _get(service, "/v1/models")["models"]  # type: ignore[misc]
+    return str(model["name"])
 
 
 def _get(service: RunningService, path: str) -> dict[str, object]:

@@ -34,6 +34,15 @@ class ServeState:
         replicas = self.application().get("deployments", {}).get(stage, {}).get("replicas", [])
         return {int(replica["pid"]) for replica in replicas if replica["state"] == "RUNNING"}
 
+    def config(self) -> dict[str, Any]:
+        """What is deployed now, as a configuration to change and deploy anew."""
+        state = self.get()
+        return {
+            "http_options": {key: state["http_options"][key] for key in ("host", "port")},
+            "proxy_location": state["proxy_location"],
+            "applications": [app["deployed_app_config"] for app in state["applications"].values()],
+        }
+
     def deploy(self, config: dict[str, Any]) -> None:
         """Put another configuration in place of the present one. Raises httpx.HTTPError."""
         answer = httpx.put(self.url + _PATH, json=config, timeout=30, trust_env=False)

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.chaos.processes import descriptors, private_bytes, serving, threads
+from benchmarks.chaos.processes import (
+    descriptors,
+    private_bytes,
+    replicas_and_proxies,
+    serving,
+    threads,
+)
 from benchmarks.running_service import RunningService
 
 MEGABYTE = 1e6
@@ -14,14 +20,14 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Sample:
-    """What the replicas and the proxy held together at one time."""
+    """What the replicas, their decoders and the proxy held together at one time."""
 
     at: float  # monotonic seconds
     done: int  # requests answered until then
     private_mb: float
     descriptors: int
     threads: int
-    pids: frozenset[int]
+    pids: frozenset[int]  # of replicas and proxies
 
 
 @contextmanager
@@ -54,5 +60,5 @@ def sample(service: RunningService, done: int) -> Sample:
         private_bytes(processes) / MEGABYTE,
         descriptors(processes),
         threads(processes),
-        frozenset(process.pid for process in processes),
+        frozenset(process.pid for process in replicas_and_proxies(service)),
     )

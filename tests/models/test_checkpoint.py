@@ -9,6 +9,9 @@ from safetensors.torch import load_file, save_file
 from serve_app.errors import CheckpointError
 from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 from serve_app.models.unet import UNetMatting
+from serve_app.settings import ROOT
+
+SHIPPED = ROOT / "pretrained" / "cvunet_matting.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,19 @@ def test_another_architecture_or_configuration_is_refused(
         save_file(tensors, tmp_path / "other.safetensors", metadata)
         with pytest.raises(CheckpointError, match=message):
             load_checkpoint(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("place", [0.001, 0.37, 0.999])
+def test_a_changed_byte_of_the_shipped_weights_is_refused(place: float, tmp_path: Path) -> None:
+    content = bytearray(SHIPPED.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")  # safetensors: the header's length, then it
+    content[start + int(place * (len(content) - start))] ^= 0x10
+    file = tmp_path / "m.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="has been altered"):
+        load_checkpoint(file)
+
+
+def test_the_model_card_tells_the_sum_of_the_shipped_weights() -> None:
+    _, info = load_checkpoint(SHIPPED)
+    assert info.sha256 in (SHIPPED.parent / "README.md").read_text("utf-8")
