@@ -32,17 +32,16 @@ def started(change: Callable[[Config], None] | None = None) -> Iterator[RunningS
 
 def _ready_service(config: Config, stack: ExitStack) -> RunningService:
     for attempt in range(1, _ATTEMPTS + 1):
-        with ExitStack() as own:
-            service = own.enter_context(running_service(config))
-            try:
+        try:
+            with ExitStack() as own:
+                service = own.enter_context(running_service(config))
                 service.wait_until_ready()
-            except RuntimeError as exc:
-                if attempt == _ATTEMPTS:
-                    raise
-                say(f"the service did not start, trying once more: {str(exc)[:60]!r}")
-                continue
-            stack.enter_context(own.pop_all())
-            return service
+                stack.enter_context(own.pop_all())
+                return service
+        except RuntimeError as exc:
+            if attempt == _ATTEMPTS:
+                raise
+            say(f"the service did not start, trying once more: {str(exc)[:60]!r}")
     raise AssertionError
 
 

@@ -23,6 +23,7 @@ _CLIENTS = 6
 _SLOPE_MB = 1.0  # per 1,000 requests
 _SLOPE_COUNT = 1.0  # descriptors or threads per 1,000 requests
 _CONFIDENCE = 0.95
+_SAY_EVERY_S = 30
 
 Call = Callable[[httpx.Client], httpx.Response]
 
@@ -86,8 +87,12 @@ def slope(samples: list[Sample], field: str) -> Slope:
     """The Theil-Sen slope of the second half: peaks of single requests don't move it."""
     second = samples[len(samples) // 2 :]
     done = np.array([sample.done for sample in second]) / 1000
-    found = theilslopes([getattr(sample, field) for sample in second], done, _CONFIDENCE)
-    return Slope(float(found.slope), float(found.low_slope), float(found.high_slope))
+    with np.errstate(invalid="ignore"):
+        found = theilslopes([getattr(sample, field) for sample in second], done, _CONFIDENCE)
+    ends = [float(found.low_slope), float(found.high_slope)]
+    # Too few samples, or all alike, have no interval.
+    low, high = (float(found.slope) if np.isnan(end) else end for end in ends)
+    return Slope(float(found.slope), low, high)
 
 
 def _flat(name: str, samples: list[Sample], field: str, limit: float) -> Check:
@@ -120,9 +125,10 @@ def run(service: RunningService, seconds: float) -> tuple[list[Sample], Counter[
         threads = [threading.Thread(target=work, args=(2 * i,)) for i in range(_CLIENTS)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(30)
-            say(f"{done()} requests, {samples[-1].private_mb:.0f} MB")
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_SAY_EVERY_S)
+                say(f"{done()} requests")
     return samples, statuses
 
 

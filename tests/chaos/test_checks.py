@@ -45,6 +45,12 @@ def test_a_leak_does_not(leak: dict[str, float]) -> None:
     assert caught.name.startswith(next(iter(leak)).split("_")[0].replace("mb", "memory"))
 
 
+def test_a_run_too_short_for_an_interval_is_judged_by_its_slope() -> None:
+    few = [Sample(i, 10 * i, 900, 300, 200, frozenset()) for i in range(4)]
+    assert all(check.holds for check in flatness(few))
+    assert str(slope(few, "threads")) == "0.00 [0.00, 0.00]"
+
+
 _LEAKS = """
 import sys
 kept = []
