@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.serving import machine
+from benchmarks.results import machine, versions
 
 Figure = float | int | str
 
@@ -58,7 +59,9 @@ def write(folder: Path, row: str, outcome: Outcome, plan: object, seconds: float
         "holds": outcome.holds,
         "plan": plan,
         "seconds": round(seconds),
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
+        "versions": versions(),
         "checks": [vars(check) for check in outcome.checks],
         "figures": {name: _short(value) for name, value in outcome.figures.items()},
     }
@@ -75,7 +78,7 @@ def markdown(folder: Path) -> str:
         for check in report["checks"]:
             lines.append(
                 f"| `{report['row']}` | {check['name']}: {check['value']} | {check['limit']} | "
-                f"{'yes' if check['holds'] else '**no**'} | {report['machine']['date']} |"
+                f"{'yes' if check['holds'] else '**no**'} | {report['date']} |"
             )
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from benchmarks.serving import scaled
+from benchmarks.photos import scaled
 from serve_app.settings import ROOT
 
 PHOTO = ROOT / "docs" / "images" / "astronaut.jpg"

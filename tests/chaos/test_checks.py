@@ -119,7 +119,9 @@ def test_an_outcome_is_printed_written_and_tabled(tmp_path: Path) -> None:
     assert "MISS share" in text
     report = json.loads(write(tmp_path, "some-row", outcome, {"kills": 3}, 61.4).read_text())
     assert (report["holds"], report["seconds"], report["plan"]) == (False, 61, {"kills": 3})
-    assert {"date", "cpu", "ray"} <= set(report["machine"])
+    assert len(report["date"]) == 10
+    assert {"cpu", "cores"} <= set(report["machine"])
+    assert {"python", "ray"} <= set(report["versions"])
     assert "| `some-row` | share: 0.5 | at least 0.9 | **no** |" in markdown(tmp_path)
 
 
