@@ -23,7 +23,8 @@
     │   ├── NotReady                503 not_ready
     │   ├── EngineOutOfMemory       503 out_of_memory
     │   ├── DownloadTimeout         504 download_timeout
-    │   └── DeadlineExceeded        504 timeout
+    │   ├── DeadlineExceeded        504 timeout
+    │   └── StorageFull             507 storage_full
     └── SetupError                  found at start or on the command line; never sent to a client
         ├── SettingsError           a settings file, key or environment variable
         ├── CheckpointError         weights that are missing, corrupt or of another network
@@ -197,6 +198,12 @@ class DeadlineExceeded(ServiceError):
     status = 504
     code = "timeout"
     title = "Deadline passed"
+
+
+class StorageFull(ServiceError):
+    status = 507
+    code = "storage_full"
+    title = "No space on the service's disk"
 
 
 class SetupError(MattingError):

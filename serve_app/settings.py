@@ -50,6 +50,18 @@ class Limits(Section):
     max_inflight: int = Field(
         64, ge=1, description="requests at work in one ingress replica; more get 503"
     )
+    max_inflight_pixels: int = Field(
+        200_000_000, ge=1, description="of the images at work in one ingress replica"
+    )
+    max_inflight_bytes: int = Field(
+        500_000_000, ge=1, description="of uploads held in one ingress replica, batches excepted"
+    )
+    max_wait_s: float = Field(
+        10.0,
+        gt=0,
+        description="expected wait, by the pace of the last images, over which more than 8 get "
+        "503, s",
+    )
     max_batch_files: int = Field(1000, ge=1, description="images in one batch request")
     batch_concurrency: int = Field(
         4, ge=1, le=64, description="images of one batch request at work at once"
@@ -63,7 +75,10 @@ class Limits(Section):
         120.0, gt=0, description="for the upload of one request other than a batch, s"
     )
     upload_idle_timeout_s: float = Field(
-        20.0, gt=0, description="an upload that makes no progress for so long ends, s"
+        20.0, gt=0, description="over which the rate of an upload is judged, s"
+    )
+    upload_min_rate: int = Field(
+        1000, ge=0, description="of an upload, bytes/s; a slower one is ended"
     )
 
 

@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
+from serve_app.api.admission import Admission, Admitting, UploadAdmission
 from serve_app.api.observer import SILENT, Observer
 from serve_app.api.openapi import openapi_routes
 from serve_app.api.page import page_routes
@@ -36,6 +37,8 @@ def build_api(
     every answer.
     """
     access = Access(settings.access)
+    admission = Admission(settings.limits)
+    matting = Admitting(matting, admission, settings.limits)
     remote = Remote(settings.remote, settings.limits.max_bytes)
     return Starlette(
         routes=[
@@ -52,5 +55,6 @@ def build_api(
         middleware=[
             Middleware(Traced, tracer=tracer),
             Middleware(RequestLog, answer_id=not behind_proxy, observer=observer),
+            Middleware(UploadAdmission, admission=admission),
         ],
     )

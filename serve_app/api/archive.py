@@ -3,7 +3,11 @@
 import re
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import PurePosixPath
+
+from serve_app.api.disk_queue import told_when_full
+from serve_app.errors import StorageFull
 
 EXTENSIONS = {
     "image/png": ".png",
@@ -32,6 +36,7 @@ class StreamedZip:
         self._zip = zipfile.ZipFile(self._queue, "w", zipfile.ZIP_STORED)
 
     def add(self, name: str, data: bytes) -> None:
+        """Write an entry. Raises StorageFull; nothing can be added after that."""
         # A fixed date: the same images give the same bytes.
         self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
 
@@ -44,7 +49,8 @@ class StreamedZip:
         return self._queue.take(most)
 
     def close(self) -> None:
-        self._zip.close()  # or it would try to on its own, once its queue is gone
+        with suppress(StorageFull, ValueError):  # it cannot be ended where an entry is cut short
+            self._zip.close()  # or it would try to on its own, once its queue is gone
         self._queue.close()
 
 
@@ -83,8 +89,10 @@ class _Queue:
         self._taken = self._at = self._end = 0  # positions, counted from the first byte ever
 
     def write(self, data: bytes) -> int:
-        self._file.seek(self._at - self._dropped)
-        self._file.write(data)
+        with told_when_full():
+            self._file.seek(self._at - self._dropped)
+            self._file.write(data)
+            self._file.flush()
         self._at += len(data)
         self._end = max(self._end, self._at)
         return len(data)
@@ -112,4 +120,5 @@ class _Queue:
         return data
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()

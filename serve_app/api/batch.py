@@ -69,6 +69,7 @@ class BatchAnswer(Response):
         self._error: Exception | None = None  # what stopped the upload
         self._started = False  # the answer; from then on, errors go into the manifest
         self._finished = False
+        self._broken = False  # the ZIP, by a full disk
         self._news = asyncio.Event()
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +104,7 @@ class BatchAnswer(Response):
                     self._waiting.put(image.data)
                     self._images.put_nowait(replace(image, data=b""))
             self._form.check_end()
-        except (MattingError, ClientDisconnect) as exc:
+        except Exception as exc:
             self._error = exc
             self._news.set()
         self._images.put_nowait(None)
@@ -122,12 +123,15 @@ class BatchAnswer(Response):
         """Start the work on each image when a place is free."""
         while (image := await self._images.get()) is not None:
             await self._places.acquire()
-            data = self._waiting.take()
-            self._taken.set()
-            work = asyncio.create_task(self._matte(replace(image, data=data)))
+            work = asyncio.create_task(self._take_and_matte(image))
             self._entries.put_nowait(_Entry(image.name, work))
-            del data, work  # or they stay until the next image is here
+            del work  # or it stays until the next image is here
         self._entries.put_nowait(None)
+
+    async def _take_and_matte(self, image: BatchImage) -> Result:
+        data = self._waiting.take()
+        self._taken.set()
+        return await self._matte(replace(image, data=data))
 
     async def _matte(self, image: BatchImage) -> Result:
         if image.size > self._limits.max_bytes:
@@ -142,19 +146,29 @@ class BatchAnswer(Response):
         return await self._matting.matte(upload, image.options)
 
     async def _collect(self) -> None:
-        """Put what is done into the ZIP, in the order of the upload; the manifest comes last."""
+        """Put what is done into the ZIP; where that fails, the answer breaks off."""
+        try:
+            await self._collect_all()
+        except Exception as exc:
+            self._error, self._broken = exc, True
+        self._news.set()
+
+    async def _collect_all(self) -> None:
+        """In the order of the upload; the manifest comes last."""
         while (entry := await self._entries.get()) is not None:
             try:
-                self._add(entry.name, await entry.work)
+                result = await entry.work
             except Exception as exc:
                 self._add_failure(entry.name, exc)
+            else:
+                self._add(entry.name, result)
+                del result
             self._places.release()
             del entry  # or its image stays until the next one is here
             self._news.set()
         self._zip.add("manifest.json", self._manifest())
         self._zip.finish()
         self._finished = True
-        self._news.set()
 
     def _add(self, name: str, result: Result) -> None:
         output = self._names.name(name, result.media_type)
@@ -204,14 +218,17 @@ class BatchAnswer(Response):
     async def _next_chunk(self) -> bytes:
         """Wait for bytes of the ZIP; empty at its end."""
         while True:
-            if self._error is not None and (
-                isinstance(self._error, ClientDisconnect) or not self._started
-            ):
+            if self._error is not None and self._ends_here():
                 raise self._error
             if (chunk := self._zip.take(_CHUNK)) or self._finished:
                 return chunk
             self._news.clear()
             await self._news.wait()
+
+    def _ends_here(self) -> bool:
+        """Whether the error ends the answer; once that has begun, ours stand in the manifest."""
+        ours = isinstance(self._error, MattingError)
+        return not ours or self._broken or not self._started
 
 
 def _told(error: MattingError) -> dict[str, object]:

@@ -29,6 +29,7 @@ _INPUT_ERRORS = {
     429: "rate_limited",
 }
 _SERVICE_ERRORS = {503: "overloaded, not_ready, out_of_memory", 504: "timeout"}
+_BATCH_ERRORS = {507: "storage_full"}
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -166,7 +167,10 @@ def _batch(options: dict[str, Schema]) -> Schema:
             "required": True,
             "content": {"multipart/form-data": {"schema": _form(fields, ["image"])}},
         },
-        "responses": {"200": answer("The ZIP", "application/zip"), **_problems(_INPUT_ERRORS)},
+        "responses": {
+            "200": answer("The ZIP", "application/zip"),
+            **_problems({**_INPUT_ERRORS, **_BATCH_ERRORS}),
+        },
     }
 
 

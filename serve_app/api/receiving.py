@@ -1,16 +1,18 @@
-"""A request's body as it comes, within the limits: not too much, and not too slowly."""
+"""A request as it comes, within the limits: not too much, not too slowly, and while it is there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from math import inf
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
+from serve_app.api.admission import HeldUpload
 from serve_app.errors import FileTooLarge, UploadTimeout
 from serve_app.settings import Limits
 
-_LEAST = 4096  # bytes that each idle time must bring: a byte now and then is no upload
+_T = TypeVar("_T")
 
 
 async def receive_body(request: Request, max_bytes: int, limits: Limits) -> AsyncIterator[bytes]:
@@ -18,9 +20,12 @@ async def receive_body(request: Request, max_bytes: int, limits: Limits) -> Asyn
 
     Raises:
         FileTooLarge: announced or received more than that.
-        UploadTimeout: over `limits.upload_timeout_s`, or no progress for so long.
+        UploadTimeout: over `limits.upload_timeout_s`, or too slow on the way.
+        Overloaded: its image would be refused anyway, or too much is held already.
         ClientDisconnect: the client has left.
     """
+    upload: HeldUpload = request.state.upload
+    upload.check()
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large(int(announced), max_bytes)
@@ -29,6 +34,7 @@ async def receive_body(request: Request, max_bytes: int, limits: Limits) -> Asyn
         received += len(piece)
         if received > max_bytes:
             raise too_large(received, max_bytes)
+        upload.add(len(piece))
         yield piece
 
 
@@ -38,10 +44,11 @@ async def receive_pieces(
     """Yield the pieces of a body of any size; time that the reader takes is not the sender's.
 
     Raises:
-        UploadTimeout: over `timeout_s`, or no progress for `limits.upload_idle_timeout_s`.
+        UploadTimeout: over `timeout_s`, or below `limits.upload_min_rate`.
         ClientDisconnect: the client has left.
     """
     left_s, idle_left_s, progress, more = timeout_s, limits.upload_idle_timeout_s, 0, True
+    least = _least(limits)
     clock = asyncio.get_running_loop().time
     while more:
         start = clock()
@@ -56,7 +63,7 @@ async def receive_pieces(
         progress += len(body)
         left_s -= clock() - start
         idle_left_s -= clock() - start
-        if progress >= _LEAST:
+        if progress >= least:
             idle_left_s, progress = limits.upload_idle_timeout_s, 0
         yield body
         more = message.get("more_body", False)
@@ -69,9 +76,37 @@ def too_large(size: int, limit: int) -> FileTooLarge:
     )
 
 
+async def while_connected(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+    """Await work whose body has been read; it is cancelled where nobody waits for it any more.
+
+    Raises:
+        ClientDisconnect: the client has left.
+    """
+    task, left = asyncio.create_task(work), asyncio.create_task(_disconnect(request.receive))
+    try:
+        await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        left.cancel()
+        await asyncio.gather(task, left, return_exceptions=True)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _least(limits: Limits) -> int:
+    """Bytes that each idle time must bring: a byte now and then is no upload."""
+    return max(1, int(limits.upload_min_rate * limits.upload_idle_timeout_s))
+
+
 def _too_slow(limits: Limits, timeout_s: float) -> UploadTimeout:
     whole = "" if timeout_s == inf else f", or all of it within {timeout_s:g} s"
     return UploadTimeout(
-        f"the upload came too slowly: {_LEAST} bytes must come within "
+        f"the upload came too slowly: {_least(limits):,} bytes must come within "
         f"{limits.upload_idle_timeout_s:g} s{whole}; send it over a faster line, or smaller files"
     )

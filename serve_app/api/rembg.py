@@ -20,7 +20,7 @@ from serve_app.api.access import Access
 from serve_app.api.observer import refuse
 from serve_app.api.parts import read_form
 from serve_app.api.problems import internal_error
-from serve_app.api.receiving import receive_body, too_large
+from serve_app.api.receiving import receive_body, too_large, while_connected
 from serve_app.api.remote import Remote
 from serve_app.api.routes import result_fields, result_headers
 from serve_app.api.service import Matting
@@ -163,7 +163,7 @@ class RembgRoutes:
 
     async def _answer(self, request: Request, data: bytes, parameters: Parameters) -> Response:
         options = resolve_options(parameters.native(), self._presets)
-        result = await self._matting.matte(Upload(data), options)
+        result = await while_connected(request, self._matting.matte(Upload(data), options))
         request.state.log.update(result_fields(result))
         return Response(result.body, media_type=result.media_type, headers=result_headers(result))
 

@@ -12,6 +12,7 @@ from serve_app.api.batch import BatchAnswer
 from serve_app.api.batch_form import BatchForm
 from serve_app.api.negotiation import preferred_format
 from serve_app.api.reading import read_matting_request
+from serve_app.api.receiving import while_connected
 from serve_app.api.service import Matting
 from serve_app.imaging.sniff import Format
 from serve_app.options import DEFAULT_PRESET, resolve_options
@@ -55,7 +56,7 @@ class NativeRoutes:
         if options.format == "auto":
             accepted = preferred_format(request.headers.get("accept", ""))
             options = options.model_copy(update={"format": accepted})
-        result = await self._matting.matte(upload, options)
+        result = await while_connected(request, self._matting.matte(upload, options))
         request.state.log.update(result_fields(result))
         return Response(result.body, media_type=result.media_type, headers=result_headers(result))
 

@@ -1,4 +1,4 @@
-"""The HTTP stage: admits, orchestrates, retries, times out."""
+"""The HTTP stage: chains the other ones, and tries again what a dead replica had."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from serve_app.api.app import build_api
 from serve_app.api.routes import Presets
 from serve_app.deployments.metrics import RequestMetrics
 from serve_app.engines.base import EngineInfo
-from serve_app.errors import DeadlineExceeded, MattingError, NotReady, Overloaded
+from serve_app.errors import MattingError, NotReady, Overloaded
 from serve_app.options import Options
 from serve_app.settings import Settings
 from serve_app.timing import Deadline
@@ -47,7 +47,6 @@ class Ingress:
         self._preprocess = preprocess
         self._unet = unet
         self._postprocess = postprocess
-        self._inflight = 0
         self._metrics = RequestMetrics()
         self._tracer = open_tracer(settings.tracing.endpoint, "Ingress")
         self._answered_at = float("-inf")
@@ -64,30 +63,10 @@ class Ingress:
         )
 
     async def matte(self, upload: Upload, options: Options) -> Result:
-        limits = self._settings.limits
-        if self._inflight >= limits.max_inflight:
-            raise Overloaded(
-                f"{self._inflight} images are at work, the limit is {limits.max_inflight}: "
-                "try again shortly",
-                retry_after=1,
-            )
-        self._inflight += 1
-        try:
-            deadline = Deadline.after(limits.request_timeout_s)
-            async with asyncio.timeout(limits.request_timeout_s):
-                with (
-                    self._metrics.at_work(upload),
-                    self._tracer.span("matte", TRACE.get()) as trace,
-                ):
-                    TRACE.set(trace)
-                    result = await self._matte_with_retry(upload, options, deadline)
-        except TimeoutError as exc:
-            raise DeadlineExceeded(
-                f"the image was not done within {limits.request_timeout_s:g} s: try a smaller one, "
-                "or again when the service is less busy"
-            ) from exc
-        finally:
-            self._inflight -= 1
+        deadline = Deadline.after(self._settings.limits.request_timeout_s)
+        with self._metrics.at_work(upload), self._tracer.span("matte", TRACE.get()) as trace:
+            TRACE.set(trace)
+            result = await self._matte_with_retry(upload, options, deadline)
         self._answered_at = time.monotonic()
         self._metrics.done(result)
         return result

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access, Allowance
 from serve_app.api.cross_origin import CrossOrigin
-from serve_app.api.receiving import too_large
+from serve_app.api.receiving import too_large, while_connected
 from serve_app.api.remote import Remote
 from serve_app.api.removebg.faults import (
     Fault,
@@ -89,7 +89,7 @@ class RemovebgRoutes:
         options = resolve_options(
             asked.options, self._presets, has_background_image=upload.background_image is not None
         )
-        result = await self._matting.matte(upload, options)
+        result = await while_connected(request, self._matting.matte(upload, options))
         if not result.foreground.width:
             raise Fault(
                 "unknown_foreground",
