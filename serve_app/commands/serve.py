@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from serve_app.errors import SettingsError
-from serve_app.settings import ROOT
+from serve_app.models.integrity import check_file
+from serve_app.settings import ROOT, parse_settings, resolve_path
 
 # What the environment already says wins over these.
 _DEFAULTS = {
@@ -25,6 +26,7 @@ _DEFAULTS = {
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # a killed proxy is back in 5 s, not in 32
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
 }
+_IMPORT_PATH = "serve_app.app:build_app"
 _POLL_S = 0.25
 
 
@@ -47,7 +49,9 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the service; it ends with Ctrl+C or SIGTERM, and takes its Ray along."""
-    base = _base_url(arguments.config)
+    config = _read(arguments.config)
+    base = _base_url(config)
+    _check_applications(config)
     # A shell's background job ignores SIGINT; `serve run` would inherit that and never end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [str(Path(sys.executable).with_name("serve")), "run", str(arguments.config)]
@@ -59,11 +63,32 @@ def run(arguments: argparse.Namespace) -> int:
     return process.wait()
 
 
-def _base_url(config: Path) -> str:
+def _read(config: Path) -> dict[str, Any]:
     try:
-        http = yaml.safe_load(config.read_text("utf-8")).get("http_options", {})
-    except (OSError, AttributeError, yaml.YAMLError) as exc:
+        values = yaml.safe_load(config.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as exc:
         raise SettingsError(f"Serve config '{config}' cannot be read: {exc}") from exc
+    if not isinstance(values, dict):
+        raise SettingsError(f"Serve config '{config}' must hold keys and values, not {values!r}")
+    return values
+
+
+def _check_applications(config: dict[str, Any]) -> None:
+    """Say now what would keep a replica from starting: Serve would try it again and again.
+
+    Raises:
+        SettingsError: a key of ours is unknown, or breaks its rule.
+        CheckpointError: the checkpoint is not there, or not whole.
+    """
+    for application in config.get("applications") or []:
+        if application.get("import_path") == _IMPORT_PATH:
+            settings = parse_settings(application.get("args") or {})
+            if settings.model.engine != "fake":
+                check_file(resolve_path(settings.model.model_path))
+
+
+def _base_url(config: dict[str, Any]) -> str:
+    http = config.get("http_options") or {}
     host = http.get("host", "127.0.0.1")
     host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
     return f"http://{host}:{http.get('port', 8000)}"
