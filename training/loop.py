@@ -11,9 +11,11 @@ from pathlib import Path
 import torch
 
 from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
+from serve_app.models.efficientnet_lite import EfficientNetLite
 from serve_app.models.unet import UNetMatting
 from training.batches import Batch, Batches
 from training.data import Collection
+from training.imagenet import imagenet_weights
 from training.losses import total, training_losses
 from training.settings import Settings
 from training.state import State, follow, follower, load_state, save_state
@@ -29,21 +31,42 @@ _SAVE_SECONDS = 120
 
 
 def fresh_state(settings: Settings, device: torch.device, init: Path | None = None) -> State:
-    """The beginning of a run: from a checkpoint's weights if one is given, else from chance."""
+    """The beginning of a run: from a checkpoint's weights if one is given, else from an encoder
+    that knows ImageNet.
+    """
     torch.manual_seed(settings.seed)
     model = UNetMatting(context_side=settings.context_side)
     if init is not None:
         model.load_state_dict(load_checkpoint(init)[0].state_dict())
+    else:
+        model.context.encoder.load_state_dict(imagenet_weights())
     model = model.to(device, memory_format=torch.channels_last)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    free = [p for p in model.parameters() if p.ndim <= 1]  # norms and biases are not decayed
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free}],
-        lr=settings.learning_rate,
-        weight_decay=0.0,
-    )
+    freeze(model.context.encoder, settings.frozen_blocks)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=0.0)
     rng = torch.Generator().manual_seed(settings.seed)
     return State(model, follower(model), optimizer, rng, rng.get_state())
+
+
+def freeze(encoder: EfficientNetLite, blocks: int) -> None:
+    """Keep the stem and the first blocks as they are; nothing is computed backwards there."""
+    if blocks:
+        for part in (encoder.stem, *encoder.blocks[:blocks]):
+            part.requires_grad_(False)
+
+
+def parameter_groups(model: UNetMatting, settings: Settings) -> list[dict[str, object]]:
+    """What is trained: filters decay, norms and biases don't; the encoder moves more slowly."""
+    encoder = {id(p) for p in model.context.encoder.parameters()}
+    groups = []
+    for inside, rate in ((True, settings.encoder_rate), (False, 1.0)):
+        for filters, decay in ((True, settings.weight_decay), (False, 0.0)):
+            params = [
+                p
+                for p in model.parameters()
+                if p.requires_grad and (id(p) in encoder) == inside and (p.ndim > 1) == filters
+            ]
+            groups.append({"params": params, "rate": rate, "weight_decay": decay})
+    return groups
 
 
 def train(
@@ -122,7 +145,7 @@ def train_step(
     """One step of the optimizer; the losses it was taken on."""
     model, device = state.model.train(), batch.rgb.device
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["rate"]
     # bfloat16 pays on a GPU; on a CPU it is slower than float32.
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         fine, coarse = model.logits(batch.rgb, batch.trimap)

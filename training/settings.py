@@ -59,6 +59,8 @@ class Settings(_Strict):
     minutes: float | None = Field(None, gt=0)  # wall time; the schedule is fitted to it
     steps: int | None = Field(None, gt=0)  # or a number of steps
     context_side: int = Field(UNetConfig().context_side, ge=STRIDE)  # px, of the network
+    frozen_blocks: int = Field(0, ge=0)  # of the encoder, its stem included: stay as published
+    encoder_rate: Share = 0.2  # of the learning rate, for the rest of the encoder
     threads: int | None = Field(None, gt=0)  # CPU threads; None leaves it to torch
     learning_rate: float = Field(0.002, gt=0)
     warmup: Share = 0.03

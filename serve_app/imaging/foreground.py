@@ -8,22 +8,24 @@ weigh pure pixels more than mixed ones. Means are smooth and are worked out on a
 last correction is applied to the full one, so its detail stays.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.imaging.windows import enlarge, soft_mask, windows
+from serve_app.imaging.windows import enlarge, soft_mask, windows, with_margin
 from serve_app.types import Array
 
 _Float: TypeAlias = NDArray[np.float32]
 
 _SIDE = 512  # px, longest side of the small image; 800 is no better and 400 hardly worse
 
-# Side of the box (px at that size) and power of the weights, pass by pass. The first pass looks
-# for pure pixels far away; the last follows what is local.
-_PASSES = ((96, 4), (32, 2), (12, 2), (4, 2))
+# How far the small image is shrunk further, side of the box (px at that scale) and power of the
+# weights, pass by pass. The first looks for pure pixels far away, where an eighth says as much.
+_WIDE_PASSES = ((8, 12, 4), (4, 8, 2), (2, 6, 2))
+_LAST_PASS = (4, 2)  # at the small image's own scale and near soft pixels only
+_NEAR = np.ones((5, 5), np.uint8)  # enlarging looks that far
 
 
 def estimate_foreground(image: Array, alpha: Array) -> Array:
@@ -44,22 +46,55 @@ def estimate_foreground(image: Array, alpha: Array) -> Array:
 
 
 def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
-    """Return local means of foreground and background, float32 `[h, w, 3]`, 0-255."""
-    scale = min(1.0, _SIDE / max(alpha.shape))
-    small = tuple(max(1, round(side * scale)) for side in reversed(alpha.shape))
-    colour = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    weights = _as_weights(
-        np.asarray(cv2.resize(alpha, small, interpolation=cv2.INTER_AREA), np.uint8)
-    )
-    mean_front = mean_back = front = back = colour
-    for px, power in _PASSES:
-        mean_front = _mean(front, cv2.pow(weights, power), px)
-        mean_back = _mean(back, cv2.pow(1 - weights, power), px)
-        front, back = _correct(colour, mean_front, mean_back, weights)
-    return mean_front, mean_back
+    """Return local means of foreground and background, float32 `[h, w, 3]`, 0-255.
+
+    Far from soft pixels, where nobody needs them, they stay as wide as they come.
+    """
+    side = min(_SIDE, max(alpha.shape))
+    front: _Float | None = None
+    for shrunk, px, power in _WIDE_PASSES:
+        colour, matte = _at_side(image, alpha, max(1, side // shrunk))
+        if front is None:
+            front = back = colour
+        else:
+            front, back = _correct(
+                colour, _resized(front, colour), _resized(back, colour), _as_weights(matte)
+            )
+        front, back = _pass(front, back, _as_weights(matte), px, power)
+    colour, matte = _at_side(image, alpha, side)
+    front, back = _resized(front, colour), _resized(back, colour)
+    means = front.copy(), back.copy()
+    px, power = _LAST_PASS
+    for window in windows(cv2.dilate(soft_mask(matte), _NEAR)):
+        around, inner = with_margin(window, px)
+        weights = _as_weights(matte[around])
+        parts = _correct(colour[around], front[around], back[around], weights)
+        for mean, part in zip(means, _pass(*parts, weights, px, power), strict=True):
+            mean[window] = part[inner]
+    return means
 
 
-def _mean(colour: Any, weights: Any, px: int) -> _Float:
+def _at_side(image: Array, alpha: Array, side: int) -> tuple[_Float, Array]:
+    """Return the colour as float32, 0-255, and the alpha, scaled to a longest side."""
+    scale = side / max(alpha.shape)
+    size = tuple(max(1, round(length * scale)) for length in reversed(alpha.shape))
+    colour, matte = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (image, alpha))
+    return colour.astype(np.float32), np.asarray(matte, np.uint8)
+
+
+def _resized(mean: _Float, like: _Float) -> _Float:
+    size = like.shape[1], like.shape[0]
+    return np.asarray(cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _pass(
+    front: _Float, back: _Float, weights: _Float, px: int, power: int
+) -> tuple[_Float, _Float]:
+    return _mean(front, weights, px, power), _mean(back, 1 - weights, px, power)
+
+
+def _mean(colour: _Float, weights: _Float, px: int, power: int) -> _Float:
+    weights = cv2.pow(weights, power)
     total = cv2.blur(weights, (px, px)) + np.float32(1e-5)
     return np.asarray(cv2.blur(colour * weights, (px, px)) / total, np.float32)
 

@@ -27,6 +27,17 @@ def windows(mask: Array) -> Iterator[Window]:
                 yield slice(top + y, top + y + h), slice(left + x, left + x + w)
 
 
+def with_margin(window: Window, px: int) -> tuple[Window, Window]:
+    """Return `window` with `px` more on each side where there is room, and where in that it lies.
+
+    The far sides may reach beyond the image: a slice stops there by itself.
+    """
+    starts = [max(0, axis.start - px) for axis in window]
+    rows, columns = (slice(s, axis.stop + px) for s, axis in zip(starts, window, strict=True))
+    y, x = (slice(a.start - s, a.stop - s) for s, a in zip(starts, window, strict=True))
+    return (rows, columns), (y, x)
+
+
 def enlarge(
     array: NDArray[np.float32],
     size: Size,

@@ -8,11 +8,12 @@ encoder, skip connections, light decoder.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from serve_app.models.efficientnet_lite import EfficientNetLite
 
 STRIDE = 32
 """Height and width of an input must be multiples of this many pixels."""
@@ -20,9 +21,9 @@ STRIDE = 32
 _BLOCK = 4  # pixels per side of a pixel-unshuffled block: the detail branch's resolution
 _ALPHA_STRETCH = 1.04  # lets a sigmoid reach exactly 0 and 1, so solid areas are truly solid
 
-# Channel statistics of ImageNet, the usual ones for photographs (RGB, range 0-255).
-_RGB_MEAN = (123.675, 116.28, 103.53)
-_RGB_STD = (58.395, 57.12, 57.375)
+# Bytes to about -1..1, as the encoder's published weights expect; a trimap's unknown is 0.
+_MEAN = (127.0, 127.0, 127.0, 128.0)
+_STD = 128.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class UNetConfig:
 
     in_channels: int = 4
     out_channels: int = 1
-    context_side: int = 384  # px; the context branch halves its view until it is at most this
-    context_widths: tuple[int, ...] = (32, 64, 128, 192, 256)  # channels at strides 2, 4, 8, 16, 32
-    context_blocks: int = 2
+    context_side: int = 512  # px; the context branch halves its view until it is at most this
+    encoder_width: float = 1.0  # of EfficientNet-Lite
+    encoder_depth: float = 1.0
     decoder_width: int = 64
     detail_width: int = 32
 
@@ -43,11 +44,6 @@ class UNetConfig:
                 "UNetMatting reads RGB and a trimap (in_channels=4) and gives one alpha "
                 f"(out_channels=1), not in_channels={self.in_channels} and "
                 f"out_channels={self.out_channels}"
-            )
-        if len(self.context_widths) < 3:
-            raise ValueError(
-                "context_widths needs three or more values, one for each stride from 2 up, "
-                f"not {list(self.context_widths)}"
             )
 
 
@@ -65,8 +61,8 @@ class UNetMatting(nn.Module):
         super().__init__()
         config = UNetConfig(in_channels, out_channels, **options)  # type: ignore[arg-type]
         self.config = config
-        self.register_buffer("mean", torch.tensor([*_RGB_MEAN, 127.5]).view(1, 4, 1, 1))
-        self.register_buffer("std", torch.tensor([*_RGB_STD, 127.5]).view(1, 4, 1, 1))
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 4, 1, 1))
+        self.register_buffer("std", torch.tensor([_STD] * 4).view(1, 4, 1, 1))
         self.context = ContextBranch(config)
         self.detail = DetailBranch(config)
 
@@ -89,8 +85,9 @@ class UNetMatting(nn.Module):
 
         The second is [N, 1, h, w] at a quarter of the context view, for supervision.
         """
-        image = torch.cat([rgb, trimap.unsqueeze(3)], 3).permute(0, 3, 1, 2)
-        image = (image.to(self.mean.dtype) - self.mean) / self.std
+        planes = [rgb.permute(0, 3, 1, 2), trimap.unsqueeze(1)]
+        image = torch.cat([plane.to(self.mean.dtype) for plane in planes], 1)
+        image = (image - self.mean) / self.std
         features, coarse = self.context(image)
         return self.detail(image, features, coarse), coarse
 
@@ -100,32 +97,24 @@ class ContextBranch(nn.Module):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        widths, width = config.context_widths, config.decoder_width
+        width = config.decoder_width
         self.side = config.context_side
-        self.stem = conv_norm_relu(config.in_channels, widths[0], stride=2)
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                ResidualBlock(before, after, stride=2),
-                *(ResidualBlock(after, after) for _ in range(config.context_blocks - 1)),
-            )
-            for before, after in pairwise(widths)
-        )
+        self.encoder = EfficientNetLite(config.encoder_width, config.encoder_depth)
+        widths = self.encoder.widths[1:]  # the finest level costs most and says least
         self.scene = nn.Conv2d(widths[-1], width, 1)  # the image as one vector
-        self.laterals = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths[1:])
-        self.merges = nn.ModuleList(conv_norm_relu(width, width) for _ in widths[2:])
+        self.laterals = nn.ModuleList(nn.Conv2d(w + 1, width, 1) for w in widths)
+        self.merges = nn.ModuleList(conv_norm_relu(width, width) for _ in widths[1:])
         self.features = conv_norm_relu(width, config.detail_width)
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """[N, 4, H, W] -> features [N, detail_width, h, w] and logits [N, 1, h, w]."""
         view = shrink_to(image, self.side)
-        x = self.stem(view)
-        levels = []
-        for stage in self.stages:
-            x = stage(x)
-            levels.append(x)
-        x = self.laterals[-1](x) + self.scene(x.mean((2, 3), keepdim=True))
-        finer = zip(self.laterals[-2::-1], levels[-2::-1], self.merges, strict=True)
+        levels = self.encoder(view[:, :3])[1:]
+        scene = self.scene(levels[-1].mean((2, 3), keepdim=True))
+        hinted = with_hints(levels, view[:, 3:])
+        x = self.laterals[-1](hinted[-1]) + scene
+        finer = zip(self.laterals[-2::-1], hinted[-2::-1], self.merges, strict=True)
         for lateral, level, merge in finer:
             x = merge(resize(x, level) + lateral(level))
         return self.features(x), self.head(x)
@@ -137,40 +126,22 @@ class DetailBranch(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         width = config.detail_width
-        middle, deep = width * 3 // 2, width * 2
-        self.stem = conv_norm_relu(config.in_channels * _BLOCK**2, width)
-        self.fuse = conv_norm_relu(width * 2, middle)
-        self.down = nn.Sequential(conv_norm_relu(middle, deep, stride=2), ResidualBlock(deep, deep))
-        self.up = nn.Conv2d(deep, middle, 1)
-        self.merge = conv_norm_relu(middle, width)
+        deep = width * 2
+        half = config.in_channels * (_BLOCK // 2) ** 2
+        self.stem = conv_norm_relu(half, width, stride=2)
+        self.fuse = conv_norm_relu(width, width)
+        self.down = nn.Sequential(conv_norm_relu(width, deep, 2), conv_norm_relu(deep, deep))
+        self.up = nn.Conv2d(deep, width, 1)
+        self.merge = conv_norm_relu(width, width)
         self.head = nn.Conv2d(width, _BLOCK**2, 3, padding=1)
 
     def forward(self, image: Tensor, features: Tensor, coarse: Tensor) -> Tensor:
         """[N, 4, H, W] and what the context branch gave -> logits [N, 1, H, W]."""
-        blocks = self.stem(F.pixel_unshuffle(image, _BLOCK))  # [N, width, H/4, W/4]
-        x = self.fuse(torch.cat([blocks, resize(features, blocks)], 1))
+        blocks = self.stem(F.pixel_unshuffle(image, _BLOCK // 2))  # [N, width, H/4, W/4]
+        x = self.fuse(blocks + resize(features, blocks))
         x = self.merge(x + resize(self.up(self.down(x)), x))
         correction = F.pixel_shuffle(self.head(x), _BLOCK)  # [N, 1, H, W]
         return correction + resize(coarse, image)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al., CVPR 2016)."""
-
-    def __init__(self, before: int, after: int, stride: int = 1) -> None:
-        super().__init__()
-        self.first = conv_norm_relu(before, after, stride)
-        self.second = nn.Sequential(
-            nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or before != after:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(self.first(x)) + self.shortcut(x))
 
 
 def conv_norm_relu(before: int, after: int, stride: int = 1) -> nn.Sequential:
@@ -195,6 +166,17 @@ def shrink_to(image: Tensor, side: int) -> Tensor:
     while max(image.shape[-2:]) > side * factor:
         factor *= 2
     return image if factor == 1 else F.avg_pool2d(image, factor)
+
+
+def with_hints(levels: list[Tensor], trimap: Tensor) -> list[Tensor]:
+    """Add the trimap, scaled down, to each level as one more channel: what the user knows meets
+    what the encoder sees, and the encoder stays one of plain photographs.
+    """
+    hinted = []
+    for level in levels:
+        trimap = resize(trimap, level)
+        hinted.append(torch.cat([level, trimap], 1))
+    return hinted
 
 
 def stretched_sigmoid(logits: Tensor) -> Tensor:

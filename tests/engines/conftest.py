@@ -14,7 +14,7 @@ def small_network(seed: int = 0) -> UNetMatting:
     """Its view is at most 64 px, so that small inputs use several shrink factors."""
     torch.manual_seed(seed)
     model = UNetMatting(
-        context_side=64, context_widths=(8, 16, 16), decoder_width=8, detail_width=8
+        context_side=64, encoder_width=0.25, encoder_depth=0.5, decoder_width=8, detail_width=8
     )
     with torch.no_grad():  # untrained heads give a flat grey, which any engine would get right
         for head, gain in ((model.context.head, 40), (model.detail.head, 20)):

@@ -17,7 +17,7 @@ SHIPPED = ROOT / "pretrained" / "cvunet_matting.safetensors"
 @pytest.fixture(scope="module")
 def model() -> UNetMatting:
     torch.manual_seed(0)
-    return UNetMatting(context_widths=(8, 16, 16), decoder_width=8, detail_width=8).eval()
+    return UNetMatting(encoder_width=0.25, decoder_width=8, detail_width=8).eval()
 
 
 def same_weights(a: UNetMatting, b: UNetMatting) -> bool:

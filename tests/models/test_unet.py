@@ -60,9 +60,7 @@ def test_the_stretched_sigmoid_reaches_both_ends() -> None:
     assert alpha.tolist() == pytest.approx([0.0, 0.5, 1.0])
 
 
-@pytest.mark.parametrize(
-    "options", [{"in_channels": 3}, {"out_channels": 2}, {"context_widths": (8, 8)}]
-)
+@pytest.mark.parametrize("options", [{"in_channels": 3}, {"out_channels": 2}])
 def test_another_shape_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not"):
         UNetConfig(**options)  # type: ignore[arg-type]
