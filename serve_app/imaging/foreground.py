@@ -51,27 +51,33 @@ def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
     Far from soft pixels, where nobody needs them, they stay as wide as they come.
     """
     side = min(_SIDE, max(alpha.shape))
-    front: _Float | None = None
-    for shrunk, px, power in _WIDE_PASSES:
-        colour, matte = _at_side(image, alpha, max(1, side // shrunk))
-        if front is None:
-            front = back = colour
-        else:
-            front, back = _correct(
-                colour, _resized(front, colour), _resized(back, colour), _as_weights(matte)
-            )
-        front, back = _pass(front, back, _as_weights(matte), px, power)
+    wide = _wide_means(image, alpha, side)
     colour, matte = _at_side(image, alpha, side)
-    front, back = _resized(front, colour), _resized(back, colour)
+    front, back = (_resized(mean, colour) for mean in wide)
     means = front.copy(), back.copy()
     px, power = _LAST_PASS
-    for window in windows(cv2.dilate(soft_mask(matte), _NEAR)):
+    near = np.asarray(cv2.dilate(soft_mask(matte), _NEAR), np.uint8)
+    for window in windows(near):
         around, inner = with_margin(window, px)
         weights = _as_weights(matte[around])
         parts = _correct(colour[around], front[around], back[around], weights)
         for mean, part in zip(means, _pass(*parts, weights, px, power), strict=True):
             mean[window] = part[inner]
     return means
+
+
+def _wide_means(image: Array, alpha: Array, side: int) -> tuple[_Float, _Float]:
+    """Return means over wide boxes, at half of `side`; where a box has nothing to take a mean of,
+    the wider one before it shows through.
+    """
+    front, _ = _at_side(image, alpha, max(1, side // _WIDE_PASSES[0][0]))
+    back = front
+    for shrunk, px, power in _WIDE_PASSES:
+        colour, matte = _at_side(image, alpha, max(1, side // shrunk))
+        weights = _as_weights(matte)
+        front, back = _correct(colour, _resized(front, colour), _resized(back, colour), weights)
+        front, back = _pass(front, back, weights, px, power)
+    return front, back
 
 
 def _at_side(image: Array, alpha: Array, side: int) -> tuple[_Float, Array]:
@@ -94,7 +100,7 @@ def _pass(
 
 
 def _mean(colour: _Float, weights: _Float, px: int, power: int) -> _Float:
-    weights = cv2.pow(weights, power)
+    weights = np.asarray(cv2.pow(weights, power), np.float32)
     total = cv2.blur(weights, (px, px)) + np.float32(1e-5)
     return np.asarray(cv2.blur(colour * weights, (px, px)) / total, np.float32)
 

@@ -26,5 +26,5 @@ def test_a_folded_norm_gives_what_both_gave() -> None:
 
 def test_without_the_package_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imagenet, "_PACKAGE", "no_such_package")
-    with pytest.raises(SetupError, match="no_such_package.*pip install"):
+    with pytest.raises(SetupError, match=r"no_such_package.*pip install"):
         published_file()
