@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from serve_app.engines.availability import need
 from serve_app.engines.graph import Graph, stamped
 from serve_app.models.checkpoint import CheckpointInfo
-from serve_app.models.unet import STRIDE, UNetMatting, stretched_sigmoid
+from serve_app.models.unet import STRIDE, UNetMatting
 
 OPSET = 18
 _LARGEST = 16_384  # px per side; limits.max_edge
@@ -28,14 +28,14 @@ _FRONT = """
 front (uint8[n, height, width, 3] rgb, uint8[n, height, width] trimap)
   => (float[n, 4, height, width] full, float[n, 4, view_height, view_width] shrunk)
 <int64[{count}] limits = {{{limits}}}, int64[{count}] steps = {{{steps}}},
- int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] last = {{3}},
- int64[1] channels = {{4}}, int64[2] block_sides = {{1, 3}}>
+ int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] rest = {{-1}},
+ int64[1] channels = {{4}}>
 {{
   color = Cast <to = 1> (rgb)
   known = Cast <to = 1> (trimap)
-  plane = Unsqueeze (known, last)
-  pixels = Concat <axis = 3> (color, plane)
-  full = Transpose <perm = [0, 3, 1, 2]> (pixels)
+  color_planes = Transpose <perm = [0, 3, 1, 2]> (color)
+  known_plane = Unsqueeze (known, one)
+  full = Concat <axis = 1> (color_planes, known_plane)
   images = Shape <start = 0, end = 1> (full)
   size = Shape <start = 2, end = 4> (full)
   longest = ReduceMax <keepdims = 1> (size)
@@ -49,9 +49,12 @@ front (uint8[n, height, width, 3] rgb, uint8[n, height, width] trimap)
   view_columns = Slice (view, one, two)
   all_planes = Mul (images, channels)
   rows = Mul (all_planes, view_rows)
-  block_shape = Concat <axis = 0> (rows, factor, view_columns, factor)
-  blocks = Reshape (full, block_shape)
-  means = ReduceMean <keepdims = 0> (blocks, block_sides)
+  row_shape = Concat <axis = 0> (rows, factor, rest)
+  row_blocks = Reshape (full, row_shape)
+  row_means = ReduceMean <keepdims = 0> (row_blocks, one)
+  column_shape = Concat <axis = 0> (rows, view_columns, factor)
+  column_blocks = Reshape (row_means, column_shape)
+  means = ReduceMean <keepdims = 0> (column_blocks, two)
   shrunk_shape = Concat <axis = 0> (images, channels, view)
   shrunk = Reshape (means, shrunk_shape)
 }}
@@ -67,15 +70,8 @@ class _FromImages(nn.Module):
 
     def forward(self, full: Tensor, shrunk: Tensor) -> Tensor:
         """float32 [N, 4, H, W] and [N, 4, h, w] -> uint8 [N, H, W]."""
-        image, view = self._normalise(full), self._normalise(shrunk)
-        features, coarse = self.network.context(view)
-        logits = self.network.detail(image, features, coarse)
-        alpha = stretched_sigmoid(logits.float()).clamp(0, 1).squeeze(1)
-        return (alpha * 255).round().to(torch.uint8)
-
-    def _normalise(self, image: Tensor) -> Tensor:
-        mean, std = self.network.mean, self.network.std
-        return (image.to(mean.dtype) - mean) / std
+        image, view = (self.network.normalise(x.to(self.network.mean.dtype)) for x in (full, shrunk))
+        return self.network.alpha(image, view).to(torch.uint8)
 
 
 def convert(model: UNetMatting, info: CheckpointInfo, precision: str) -> Graph:
@@ -88,7 +84,7 @@ def convert(model: UNetMatting, info: CheckpointInfo, precision: str) -> Graph:
         need(module, "onnx", "the network's ONNX graph")
         for module in ("onnx", "onnxscript", "onnx.parser", "onnx.compose")
     )
-    side = model.context.side
+    side = model.config.context_side
     network = _FromImages(model.half() if precision == "fp16" else model).eval()
     body = _export(network, side)
     front = parser.parse_model(_front(side))

@@ -3,11 +3,10 @@
 Only convolutions are quantised: they are the work, and 8 bits for the sums and the logits between
 them would show as steps in the matte. The detail branch takes it without a trace; the context
 branch decides what the subject is from small differences and may not, so that it is tried in
-steps: everything first, then ever more of that branch left in fp32.
+steps: everything first, then without that branch's decoder, then without that branch.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from serve_app.engines.availability import need
@@ -16,9 +15,8 @@ from serve_app.types import Array
 
 _CONTEXT = "network.context."
 _DECODER = ("scene", "laterals", "merges", "features", "head")
-_DEEPEST = 2  # stages of the context branch with most channels and fewest pixels
 
-STEPS = ("every convolution", "all but the context's depth", "the detail branch alone")
+STEPS = ("every convolution", "all but the context's decoder", "the detail branch alone")
 
 
 def quantise(graph: Graph, images: Sequence[Mapping[str, Array]]) -> Iterator[tuple[str, Graph]]:
@@ -57,19 +55,15 @@ def _left_out(convolutions: Mapping[str, str], step: str) -> list[str]:
     """Names of the convolutions that stay in fp32; `convolutions` gives each one's weight."""
     if step == STEPS[0]:
         return []
-    context = {name: weight for name, weight in convolutions.items() if _CONTEXT in weight}
+    parts = {name: _context_part(weight) for name, weight in convolutions.items()}
     if step == STEPS[2]:
-        return sorted(context)
-    return sorted(name for name, weight in context.items() if _is_deep(weight, context.values()))
+        return sorted(name for name, part in parts.items() if part)
+    return sorted(name for name, part in parts.items() if part in _DECODER)
 
 
-def _is_deep(weight: str, weights: Iterable[str]) -> bool:
-    part = weight.partition(_CONTEXT)[2].split(".")[0]
-    if part in _DECODER:
-        return True
-    stages = [int(m[1]) for m in (re.search(r"\.stages\.(\d+)\.", w) for w in weights) if m]
-    stage = re.search(r"\.stages\.(\d+)\.", weight)
-    return stage is not None and int(stage[1]) > max(stages) - _DEEPEST
+def _context_part(weight: str) -> str:
+    """The part of the context branch that a weight belongs to; empty for another's."""
+    return weight.partition(_CONTEXT)[2].split(".")[0]
 
 
 def _stamped_int8(graph: Graph, model: Any) -> Graph:

@@ -76,19 +76,37 @@ class UNetMatting(nn.Module):
         Returns:
             uint8 [N, H, W], 0-255.
         """
-        fine, _ = self.logits(rgb, trimap)
-        alpha = stretched_sigmoid(fine.float()).clamp(0, 1)
-        return (alpha * 255).round().to(torch.uint8).squeeze(1)
+        image = self.image(rgb, trimap)
+        return self.alpha(image, shrink_to(image, self.config.context_side)).to(torch.uint8)
+
+    def alpha(self, image: Tensor, view: Tensor) -> Tensor:
+        """Predict from the image and the context branch's view of it, both [N, 4, *, *] as `image`
+        gives them: float32 [N, H, W], whole numbers 0-255.
+        """
+        logits, _ = self._blocks(image, view)
+        alpha = (stretched_sigmoid(logits.float()).clamp(0, 1) * 255).round()
+        return F.pixel_shuffle(alpha, _BLOCK).squeeze(1)
 
     def logits(self, rgb: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
         """Give the logits of the alpha, full size [N, 1, H, W], and of the context branch.
 
         The second is [N, 1, h, w] at a quarter of the context view, for supervision.
         """
-        planes = [rgb.permute(0, 3, 1, 2), trimap.unsqueeze(1)]
-        image = torch.cat([plane.to(self.mean.dtype) for plane in planes], 1)
-        image = (image - self.mean) / self.std
-        features, coarse = self.context(image)
+        image = self.image(rgb, trimap)
+        fine, coarse = self._blocks(image, shrink_to(image, self.config.context_side))
+        return F.pixel_shuffle(fine, _BLOCK), coarse
+
+    def image(self, rgb: Tensor, trimap: Tensor) -> Tensor:
+        """Bytes to one normalised image [N, 4, H, W]."""
+        planes = rgb.permute(0, 3, 1, 2), trimap.unsqueeze(1)
+        return self.normalise(torch.cat([plane.to(self.mean.dtype) for plane in planes], 1))
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """0-255 to about -1..1."""
+        return (image - self.mean) / self.std
+
+    def _blocks(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        features, coarse = self.context(view)
         return self.detail(image, features, coarse), coarse
 
 
@@ -98,7 +116,6 @@ class ContextBranch(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         width = config.decoder_width
-        self.side = config.context_side
         self.encoder = EfficientNetLite(config.encoder_width, config.encoder_depth)
         widths = self.encoder.widths[1:]  # the finest level costs most and says least
         self.scene = nn.Conv2d(widths[-1], width, 1)  # the image as one vector
@@ -107,9 +124,8 @@ class ContextBranch(nn.Module):
         self.features = conv_norm_relu(width, config.detail_width)
         self.head = nn.Conv2d(width, 1, 1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, 4, H, W] -> features [N, detail_width, h, w] and logits [N, 1, h, w]."""
-        view = shrink_to(image, self.side)
+    def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, 4, h, w] -> features [N, detail_width, h/4, w/4] and logits [N, 1, h/4, w/4]."""
         levels = self.encoder(view[:, :3])[1:]
         scene = self.scene(levels[-1].mean((2, 3), keepdim=True))
         hinted = with_hints(levels, view[:, 3:])
@@ -123,6 +139,8 @@ class ContextBranch(nn.Module):
 class DetailBranch(nn.Module):
     """Places the edge: every pixel of the input, as blocks, guided by the context."""
 
+    enlarge: Tensor
+
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         width = config.detail_width
@@ -134,14 +152,18 @@ class DetailBranch(nn.Module):
         self.up = nn.Conv2d(deep, width, 1)
         self.merge = conv_norm_relu(width, width)
         self.head = nn.Conv2d(width, _BLOCK**2, 3, padding=1)
+        self.register_buffer("enlarge", bilinear_blocks(_BLOCK), persistent=False)
 
     def forward(self, image: Tensor, features: Tensor, coarse: Tensor) -> Tensor:
-        """[N, 4, H, W] and what the context branch gave -> logits [N, 1, H, W]."""
+        """[N, 4, H, W] and what the context branch gave -> logits [N, 16, H/4, W/4]: those of a
+        block's pixels are channels, for `pixel_shuffle` to lay out.
+        """
         blocks = self.stem(F.pixel_unshuffle(image, _BLOCK // 2))  # [N, width, H/4, W/4]
         x = self.fuse(blocks + resize(features, blocks))
         x = self.merge(x + resize(self.up(self.down(x)), x))
-        correction = F.pixel_shuffle(self.head(x), _BLOCK)  # [N, 1, H, W]
-        return correction + resize(coarse, image)
+        # The context's logits, enlarged to pixels, where they are few and before the shuffle.
+        coarse = F.pad(resize(coarse, blocks), (1, 1, 1, 1), mode="replicate")
+        return self.head(x) + F.conv2d(coarse, self.enlarge)
 
 
 def conv_norm_relu(before: int, after: int, stride: int = 1) -> nn.Sequential:
@@ -155,6 +177,15 @@ def conv_norm_relu(before: int, after: int, stride: int = 1) -> nn.Sequential:
 def resize(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear to the height and width of `like`."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def bilinear_blocks(side: int) -> Tensor:
+    """Filters [side * side, 1, 3, 3] that enlarge an image bilinearly: each gives one pixel of the
+    block that an input pixel becomes.
+    """
+    offset = (torch.arange(side) + 0.5) / side - 0.5  # of a block's pixels from its middle
+    line = torch.stack([(-offset).clamp(min=0), 1 - offset.abs(), offset.clamp(min=0)], 1)
+    return torch.einsum("ia,jb->ijab", line, line).reshape(side * side, 1, 3, 3)
 
 
 def shrink_to(image: Tensor, side: int) -> Tensor:
