@@ -121,8 +121,9 @@ class ModelSettings(Section):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")
     precision: Literal["auto", "fp32", "fp16", "int8"] = Field(
         "auto",
-        description="auto is fp16 on a GPU and fp32 on a CPU; int8 takes the file that "
-        "`cvunet export --precision int8` wrote beside the checkpoint",
+        description="auto is fp16 on a GPU; on a CPU int8 where openvino runs, the CPU has "
+        "instructions for it and the file lies beside the checkpoint that "
+        "`cvunet export --precision int8` writes, else fp32",
     )
     threads: int = Field(0, ge=0, description="CPU threads of the network; 0 is one per core")
     compile: bool = Field(

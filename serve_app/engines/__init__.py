@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from serve_app.engines.availability import choose_engine, need
+from serve_app.engines.availability import choose_engine, has_int8_dot_products, need
 from serve_app.engines.base import Engine, EngineInfo
-from serve_app.engines.graph import is_external, load_graph
+from serve_app.engines.graph import is_external, load_graph, quantised_path
 from serve_app.settings import ModelSettings, resolve_path
 
 __all__ = ["Engine", "EngineInfo", "open_engine"]
@@ -55,8 +55,8 @@ def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> 
     need({"onnx": "onnxruntime"}.get(name, name), name)
     cache_path = resolve_path(settings.cache_path)
     precision = settings.precision
-    if precision == "auto" and path.suffix != ".onnx" and _on_gpu(name, settings.device):
-        precision = "fp16"
+    if precision == "auto" and path.suffix != ".onnx":
+        precision = _best_precision(name, path, settings.device)
     graph = load_graph(path, precision, cache_path)
     if name == "openvino":
         from serve_app.engines.openvino import OpenVinoEngine
@@ -69,6 +69,15 @@ def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> 
     from serve_app.engines.tensorrt import TensorRtEngine
 
     return TensorRtEngine(graph, settings.device, cache_path, reason)
+
+
+def _best_precision(name: str, path: Path, device: str) -> str:
+    """The fastest precision of a checkpoint that costs next to nothing in quality."""
+    if _on_gpu(name, device):
+        return "fp16"
+    if name == "openvino" and quantised_path(path).is_file() and has_int8_dot_products():
+        return "int8"
+    return "fp32"
 
 
 def _on_gpu(name: str, device: str) -> bool:

@@ -15,6 +15,13 @@ _MODULES = {
     "onnx": ("onnxruntime", "onnx", "onnxscript"),
     "tensorrt": ("tensorrt", "onnx", "onnxscript"),
 }
+_CPUINFO = Path("/proc/cpuinfo")
+_DOT_PRODUCTS = {
+    "avx512_vnni",
+    "avx_vnni",
+    "asimddp",
+}  # Intel and AMD, the same without AVX-512, Arm
+
 # Fastest first, as measured on the network of this package.
 _ON_GPU = ("tensorrt", "torch")
 _ON_CPU = ("openvino", "onnx", "torch")
@@ -82,6 +89,18 @@ def need(module: str, extra: str, wanted: str = "") -> ModuleType:
             f"imported ({exc}): pip install 'cvunet-serve[{extra}]'"
             + ("" if wanted else ", or set engine: auto")
         ) from exc
+
+
+def has_int8_dot_products() -> bool:
+    """Whether this CPU multiplies and adds bytes in one instruction; without it int8 gains little
+    and loses precision.
+    """
+    try:
+        text = _CPUINFO.read_text("utf-8")
+    except OSError:  # not Linux
+        return False
+    flags = {flag for line in text.splitlines() for flag in line.partition(":")[2].split()}
+    return not flags.isdisjoint(_DOT_PRODUCTS)
 
 
 def _does(engine: str, path: Path, precision: str) -> bool:

@@ -70,7 +70,9 @@ class _FromImages(nn.Module):
 
     def forward(self, full: Tensor, shrunk: Tensor) -> Tensor:
         """float32 [N, 4, H, W] and [N, 4, h, w] -> uint8 [N, H, W]."""
-        image, view = (self.network.normalise(x.to(self.network.mean.dtype)) for x in (full, shrunk))
+        image, view = (
+            self.network.normalise(x.to(self.network.mean.dtype)) for x in (full, shrunk)
+        )
         return self.network.alpha(image, view).to(torch.uint8)
 
 

@@ -158,7 +158,7 @@ def _quantised_beside(checkpoint: Path, sha256: str) -> Graph:
     if graph.sha256 != sha256:
         raise EngineError(
             f"'{path}' was made from other weights ({graph.sha256[:12]}..., the checkpoint is "
-            f"{sha256[:12]}...): run {command}"
+            f"{sha256[:12]}...): run {command}, or set precision: fp32"
         )
     return graph
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.engines import open_engine
+from serve_app import engines
+from serve_app.engines import availability, open_engine
 from serve_app.engines.availability import choose_engine, need
+from serve_app.engines.graph import Graph, quantised_path, stamped, write_graph
 from serve_app.engines.torch import TorchEngine
 from serve_app.errors import EngineError
 from serve_app.settings import ROOT, ModelSettings
@@ -53,6 +55,44 @@ def test_what_torch_cannot_do_is_not_left_to_it(without: list[str]) -> None:
     for path, precision in ((WEIGHTS, "int8"), (FILE, "auto")):
         with pytest.raises(EngineError, match=r"install one of cvunet-serve\[openvino\]"):
             choose_engine(path, "cpu", precision)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("fpu avx512_vnni", "int8"), ("fpu avx2", "fp32"), ("fp asimddp", "int8"), ("", "fp32")],
+)
+def test_int8_where_the_cpu_has_instructions_for_it(
+    checkpoint: Path,
+    graph: Graph,
+    cache: Path,
+    flags: str,
+    precision: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, cpuinfo = tmp_path / "weights.safetensors", tmp_path / "cpuinfo"
+    path.write_bytes(checkpoint.read_bytes())
+    cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr(availability, "_CPUINFO", cpuinfo)
+    settings = ModelSettings(model_path=path, engine="openvino", cache_path=cache)
+    assert open_engine(settings).info.precision == "fp32"  # there is no other file yet
+    quantised = stamped(
+        graph.content, name="weights", version="3", sha256=graph.sha256, precision="int8"
+    )
+    write_graph(quantised, quantised_path(path))
+    assert open_engine(settings).info.precision == precision
+
+
+def test_a_quantised_file_of_other_weights_is_no_silent_fp32(
+    checkpoint: Path, graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "has_int8_dot_products", lambda: True)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(checkpoint.read_bytes())
+    other = stamped(graph.content, name="other", version="3", sha256="0" * 64, precision="int8")
+    write_graph(other, quantised_path(path))
+    with pytest.raises(EngineError, match=r"made from other weights.*set precision: fp32"):
+        open_engine(ModelSettings(model_path=path, engine="openvino"))
 
 
 def test_without_extras_auto_is_torch(checkpoint: Path, without: list[str]) -> None:
