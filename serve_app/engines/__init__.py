@@ -54,7 +54,7 @@ def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> 
     """Open an engine that runs the network's ONNX graph."""
     need({"onnx": "onnxruntime"}.get(name, name), name)
     cache_path = resolve_path(settings.cache_path)
-    precision = settings.precision
+    precision: str = settings.precision
     if precision == "auto" and path.suffix != ".onnx":
         precision = _best_precision(name, path, settings.device)
     graph = load_graph(path, precision, cache_path)

@@ -163,7 +163,8 @@ class DetailBranch(nn.Module):
         x = self.merge(x + resize(self.up(self.down(x)), x))
         # The context's logits, enlarged to pixels, where they are few and before the shuffle.
         coarse = F.pad(resize(coarse, blocks), (1, 1, 1, 1), mode="replicate")
-        return self.head(x) + F.conv2d(coarse, self.enlarge)
+        correction: Tensor = self.head(x)
+        return correction + F.conv2d(coarse, self.enlarge)
 
 
 def conv_norm_relu(before: int, after: int, stride: int = 1) -> nn.Sequential:

@@ -14,10 +14,10 @@ from serve_app.settings import ModelSettings
 from tests.conftest import picture
 
 WEIGHTS = {
-    "a": "network.context.stem.0.weight",
-    "b": "network.context.stages.0.0.first.0.weight",
-    "c": "network.context.stages.1.0.first.0.weight",
-    "d": "network.context.stages.2.1.shortcut.0.weight",
+    "a": "network.context.encoder.stem.0.weight",
+    "b": "network.context.encoder.blocks.15.project.weight",
+    "c": "network.context.laterals.1.weight",
+    "d": "network.context.merges.0.0.weight",
     "e": "network.context.head.weight",
     "f": "network.detail.head.weight",
 }
