@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.imaging.windows import enlarge, soft_mask, windows, with_margin
+from serve_app.imaging.windows import Window, enlarge, for_each, soft_mask, windows, with_margin
 from serve_app.types import Array
 
 _Float: TypeAlias = NDArray[np.float32]
@@ -38,10 +38,13 @@ def estimate_foreground(image: Array, alpha: Array) -> Array:
         return image
     means = _means(image, alpha)
     out = image.copy()
-    for window in windows(soft):
+
+    def fill(window: Window) -> None:
         front, back = (enlarge(mean, alpha.shape, window) for mean in means)
         colour, _ = _correct(image[window], front, back, _as_weights(alpha[window]))
         cv2.copyTo(cv2.convertScaleAbs(colour), soft[window], out[window])
+
+    for_each(fill, windows(soft))
     return out
 
 

@@ -1,6 +1,8 @@
 """Work on a large image only where there is something to do, a window at a time."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import cv2
@@ -11,6 +13,8 @@ from serve_app.types import Array, Size
 
 Window: TypeAlias = tuple[slice, slice]  # rows, columns
 
+_THREADS = min(4, os.cpu_count() or 1)
+_WORTH_A_THREAD = 32  # windows
 _TILE = 128  # px: small enough to stay in the cache, large enough for a call to cost little
 
 
@@ -25,6 +29,22 @@ def windows(mask: Array) -> Iterator[Window]:
             x, y, w, h = cv2.boundingRect(mask[top : top + _TILE, left : left + _TILE])
             if w:
                 yield slice(top + y, top + y + h), slice(left + x, left + x + w)
+
+
+def for_each(work: Callable[[Window], None], parts: Iterable[Window]) -> None:
+    """Do `work` on each of `parts`; side by side where there are many, on a few cores.
+
+    What is done in one window must not touch another.
+    """
+    parts = list(parts)
+    threads = min(_THREADS, len(parts) // _WORTH_A_THREAD)
+    if threads < 2:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, parts):
+            pass
 
 
 def with_margin(window: Window, px: int) -> tuple[Window, Window]:

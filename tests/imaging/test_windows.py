@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from serve_app.imaging.windows import enlarge, soft_mask, windows
+from serve_app.imaging.windows import Window, enlarge, for_each, soft_mask, windows, with_margin
 
 
 @pytest.mark.parametrize("density", [0, 1e-5, 1e-3, 0.1, 1])
@@ -39,3 +39,30 @@ def test_enlarge_from_a_part() -> None:
 
 def test_soft_is_neither_clear_nor_opaque() -> None:
     assert soft_mask(np.uint8([[0, 1, 128, 254, 255]])).tolist() == [[0, 255, 255, 255, 0]]
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_work_is_done_once_in_each_window(count: int) -> None:
+    done = np.zeros((1, count), np.uint8)
+
+    def work(window: Window) -> None:
+        done[window] += 1
+
+    for_each(work, ((slice(0, 1), slice(i, i + 1)) for i in range(count)))
+    assert (done == 1).all()
+
+
+def test_what_fails_in_a_window_is_not_lost() -> None:
+    def work(_: Window) -> None:
+        raise ValueError("bad window")
+
+    with pytest.raises(ValueError, match="bad window"):
+        for_each(work, [(slice(0, 1), slice(i, i + 1)) for i in range(200)])
+
+
+def test_a_margin_stops_at_the_image() -> None:
+    image = np.arange(100).reshape(10, 10)
+    for window in [(slice(0, 3), slice(4, 10)), (slice(5, 6), slice(2, 9))]:
+        around, inner = with_margin(window, 2)
+        assert np.array_equal(image[around][inner], image[window])
+        assert all(a.start == max(0, w.start - 2) for a, w in zip(around, window, strict=True))
