@@ -12,7 +12,7 @@ COUNT  ?= 100000
 SEED   ?= 1
 ROWS   ?= all
 PINNED := configs/docker/requirements.txt
-TORCH  ?= --torch-backend cpu
+CUDA   := configs/docker/requirements.cuda.txt
 
 .PHONY: help install serve test check bench bench-gpu corpus fuzz chaos eval train requirements audit clean
 
@@ -40,12 +40,16 @@ serve: $(READY)
 test: $(DEV)
 	$(BIN)/python -m pytest
 
-## make check     lint, format, types, alert rules (promtool: apt-get install prometheus)
+## make check     lint, format, types; alert rules (promtool: apt-get install prometheus); image, manifests
 check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd configs/monitoring && promtool check config prometheus.yml && promtool test rules alerts.test.yml
+	$(BIN)/hadolint configs/docker/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec configs/docker/compose*.yaml
+	$(BIN)/check-jsonschema --schemafile tests/schemas/rayservice.schema.json configs/kuberay/rayservice.yaml
+	$(BIN)/kubernetes-validate --strict --quiet configs/kuberay/access.yaml configs/kuberay/redis.yaml
 
 ## make bench     what the README's figures come from, half an hour on a quiet machine
 bench: $(DEV)
@@ -86,13 +90,17 @@ chaos: $(DEV)
 train: $(DEV)
 	$(BIN)/python -m training --config configs/train.yaml --data $(DATA) --out runs/$(shell date +%Y%m%d-%H%M%S)
 
-## make requirements   pin and hash what the image installs: the newest that constraints.txt allows
+## make requirements   pin and hash what the images install: the newest that constraints.txt allows
+COMPILE = $(BIN)/uv pip compile pyproject.toml --extra openvino --extra tracing \
+	    --constraint constraints.txt --python-version 3.11 \
+	    --python-platform x86_64-manylinux_2_28 --generate-hashes --no-annotate --no-header --quiet
 requirements: $(DEV)
-	$(BIN)/uv pip compile pyproject.toml --extra openvino --constraint constraints.txt $(TORCH) \
-	    --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
-	    --no-annotate --no-header --quiet --output-file $(PINNED)
+	$(COMPILE) --torch-backend cpu --output-file $(PINNED)
 	sed -i '1i # What the image installs, and nothing else; made by `make requirements`.' $(PINNED)
 	sed -i '2i #   uv pip install --require-hashes --torch-backend cpu -r requirements.txt' $(PINNED)
+	$(COMPILE) --output-file $(CUDA)
+	sed -i '1i # What the image for NVIDIA GPUs installs, and nothing else; made by `make requirements`.' $(CUDA)
+	sed -i '2i #   uv pip install --require-hashes -r requirements.cuda.txt' $(CUDA)
 
 ## make audit     look the image's packages up among the known vulnerabilities
 audit: $(DEV)
