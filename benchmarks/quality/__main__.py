@@ -1,8 +1,8 @@
 """Scores everything on the validation photos: python -m benchmarks.quality --data DATA
 
 A whole run writes `benchmarks/results/quality.json`, the tables of the model card and the README,
-and the contact sheet of what may be shown; with `--limit` it only prints. Sheets of every source go
-to `--out`, which is not for publishing. Needs the extra `eval`.
+and the contact sheet of what may be shown; with `--limit` it only prints, unless `--write` is
+given. Sheets of every source go to `--out`, which is not for publishing. Needs the extra `eval`.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.quality import tables
@@ -17,7 +18,7 @@ from benchmarks.quality.ours import variants
 from benchmarks.quality.photos import find_photos
 from benchmarks.quality.scoring import run, summary
 from benchmarks.quality.sheet import write_sheets
-from benchmarks.serving import machine
+from benchmarks.results import machine
 from serve_app.errors import SetupError
 from serve_app.settings import ROOT, ModelSettings
 
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=ModelSettings().model_path)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--limit", type=int, default=0, help="photos of each source; 0 is all")
+    parser.add_argument("--write", action="store_true", help="write what a limited run found, too")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "quality")
     arguments = parser.parse_args(argv)
@@ -54,11 +56,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     results = run(photos, settings, peers, arguments.jobs)
     default = variants(settings)[0]
     report = {
-        "machine": machine(),
+        "machine": {**machine(), "date": datetime.now(UTC).date().isoformat()},
+        "limit": arguments.limit,
         "checkpoint": default.engine.info.sha256,
         **summary(results),
     }
-    whole = not arguments.limit
+    whole = arguments.write or not arguments.limit
     shown = SHEET if whole else arguments.out / SHEET.name
     credits = write_sheets(photos, results.scored, default, arguments.out, shown)
     text = tables.card(report, f"../{SHEET.relative_to(ROOT)}", credits)

@@ -37,7 +37,7 @@ class Variant:
 
 
 def variants(settings: ModelSettings) -> list[Variant]:
-    """The default, each preset, with and without refinement, and int8 if its file is there."""
+    """The default, each preset, with and without refinement, and the other precision."""
     presets = load_presets(resolve_path(Settings().presets_path))
     engine = open_engine(settings)
 
@@ -55,11 +55,13 @@ def variants(settings: ModelSettings) -> list[Variant]:
     for refine in ("guided", "none"):
         name = f"ours, {_SMALL} px, refine {refine}"
         found.append(variant(name, f"seen at {_SMALL} px", max_side=_SMALL, refine=refine))
+    precision = "fp32" if engine.info.precision == "int8" else "int8"
     try:
-        int8 = open_engine(settings.model_copy(update={"precision": "int8"}))
+        other = open_engine(settings.model_copy(update={"precision": precision}))
     except MattingError:
         return found  # no such file was exported
-    return [*found, variant("ours, int8", f"the default, {int8.info.engine} int8", int8)]
+    note = f"the default, {other.info.engine} {precision}"
+    return [*found, variant(f"ours, {precision}", note, other)]
 
 
 def alphas(variants: list[Variant], upload: Upload) -> Iterator[tuple[Variant, Array, float]]:

@@ -119,11 +119,13 @@ def write_between(path: Path, marker: str, text: str) -> None:
 
 
 def _taken(report: dict[str, Any]) -> str:
-    machine = report["machine"]
+    machine, limit = report["machine"], report.get("limit")
+    some = f", at most {limit} of each source" if limit else ""
+    command = f"python -m benchmarks.quality --limit {limit} --write" if limit else "make eval"
     return (
-        f"{sum(report['images'].values())} validation photos, no trimap, at their original "
+        f"{sum(report['images'].values())} validation photos{some}, no trimap, at their original "
         f"resolution; SAD, Grad and Conn in thousands; checkpoint {report['checkpoint'][:12]}, "
-        f"{machine['cpu']}, {machine['date']}; `make eval`:"
+        f"{machine['cpu']}, {machine['date']}; `{command}`:"
     )
 
 
