@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.in_process import OneAtATime, options_for
 from benchmarks.load import form, form_type
 from serve_app import pipeline, postprocess, preprocess
+from serve_app.api.admission import Admission, HeldUpload
 from serve_app.api.reading import read_matting_request
 from serve_app.engines import open_engine
 from serve_app.imaging.decode import decode
@@ -105,4 +106,6 @@ def receive_form(body: bytes) -> None:
 
     headers = [(b"content-type", form_type().encode())]
     scope = {"type": "http", "method": "POST", "headers": headers, "query_string": b""}
-    asyncio.run(read_matting_request(Request(scope, receive), Limits()))
+    request = Request(scope, receive)
+    request.state.upload = HeldUpload(Admission(Limits()))
+    asyncio.run(read_matting_request(request, Limits()))

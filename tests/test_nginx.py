@@ -23,7 +23,6 @@ from serve_app.settings import Settings, parse_settings
 from tests.api.conftest import serving
 from tests.conftest import encoded, picture
 
-NOBODY = f"http://127.0.0.1:{free_port()}"  # where nothing listens
 SERVICE = (CONFIGS / "service.conf").read_text("utf-8")
 
 
@@ -36,6 +35,14 @@ def nginx() -> str:
             pytest.fail("nginx is missing: CI must have it")
         pytest.skip("nginx is not installed")
     return program
+
+
+@pytest.fixture(scope="module")
+def nobody() -> Iterator[str]:
+    """Where nothing listens, and nothing will: the port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @dataclass
@@ -155,8 +162,8 @@ def hasty(service: str) -> str:
     return re.sub(r"(client_(?:header|body)_timeout)\s+\d+s", r"\1 1s", service)
 
 
-def test_who_is_too_slow_is_cut_off() -> None:
-    with nginx_front(NOBODY, hasty) as url:
+def test_who_is_too_slow_is_cut_off(nobody: str) -> None:
+    with nginx_front(nobody, hasty) as url:
         for beginning in (b"POST /v1/matting HTTP/1.1\r\nHos", head("/v1/matting", 500) + b"x"):
             with connected(url) as line:
                 line.sendall(beginning)
@@ -164,8 +171,8 @@ def test_who_is_too_slow_is_cut_off() -> None:
                 assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
 
 
-def test_a_service_that_is_away_is_a_503_of_ours() -> None:
-    with nginx_front(NOBODY) as url:
+def test_a_service_that_is_away_is_a_503_of_ours(nobody: str) -> None:
+    with nginx_front(nobody) as url:
         answer = httpx.get(f"{url}/v1/limits", trust_env=False)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     assert answer.headers["retry-after"] == "5"
@@ -176,8 +183,8 @@ def for_three_clients(service: str) -> str:
     return re.sub(r"(limit_conn\s+cvunet_clients) \d+;", r"\1 3;", service)
 
 
-def test_one_address_cannot_take_every_connection() -> None:
-    with nginx_front(NOBODY, for_three_clients) as url:
+def test_one_address_cannot_take_every_connection(nobody: str) -> None:
+    with nginx_front(nobody, for_three_clients) as url:
         lines = [connected(url) for _ in range(3)]
         try:
             for line in lines:

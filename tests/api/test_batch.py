@@ -49,12 +49,12 @@ def unzipped(response: httpx.Response) -> tuple[zipfile.ZipFile, dict[str, Any]]
 
 
 def test_order_and_content(client: httpx.Client) -> None:
-    files = [(f"{i}.jpg", square(20 + i, 24 if i else 600)) for i in range(12)]
+    files = [(f"{i}.jpg", square(100 + i, 24 if i else 600)) for i in range(12)]
     archive, manifest = unzipped(client.post(URL, files=images(*files)))
     assert archive.namelist() == [*(f"{i}.png" for i in range(12)), "manifest.json"]
     for i in range(12):
         image = Image.open(archive.open(f"{i}.png"))
-        assert image.getpixel((3, 3))[3] == 20 + i
+        assert image.getpixel((3, 3))[3] == 100 + i
     assert manifest["files"][3] == {
         "name": "3.jpg",
         "output": "3.png",
