@@ -66,7 +66,7 @@ def test_requests_at_once_share_batches(client: httpx.Client) -> None:
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(lambda _: post(client, image), range(24)))
     sizes = [int(answer.headers["x-batch-size"]) for answer in answers]
-    # How many share one depends on which stage is the slow one; tests/test_batching.py has the rest.
+    # How many share one follows from which stage is the slow one: tests/test_batching.py.
     assert max(sizes) > 1
     lone = post(client, image)
     assert lone.headers["x-batch-size"] == "1"
