@@ -7,10 +7,14 @@
     │   ├── InvalidImage            400 invalid_image
     │   ├── InvalidOption           400 invalid_option
     │   │   └── InvalidRoi          a region of interest that doesn't fit this image
+    │   ├── InvalidIdempotencyKey   400 invalid_idempotency_key
     │   ├── UrlNotAllowed           400 url_not_allowed
     │   ├── AuthFailed              403 auth_failed
     │   ├── NotFound                404 not_found
     │   ├── UploadTimeout           408 upload_timeout
+    │   ├── IdempotencyConflict     409 idempotency_conflict
+    │   ├── JobUnfinished           409 job_unfinished
+    │   ├── JobExpired              410 job_expired
     │   ├── FileTooLarge            413 file_too_large
     │   ├── ImageTooLarge           413 image_too_large
     │   │   └── SideTooLong         one side of it, whatever the pixels
@@ -97,6 +101,11 @@ class InvalidRoi(InvalidOption):
         self.empty = empty  # no pixel in it; else it leaves the image
 
 
+class InvalidIdempotencyKey(InputError):
+    code = "invalid_idempotency_key"
+    title = "Invalid idempotency key"
+
+
 class UrlNotAllowed(InputError):
     code = "url_not_allowed"
     title = "URL not allowed"
@@ -118,6 +127,18 @@ class UploadTimeout(InputError):
     status = 408
     code = "upload_timeout"
     title = "Upload too slow"
+
+
+class IdempotencyConflict(InputError):
+    status = 409
+    code = "idempotency_conflict"
+    title = "Idempotency key used for another job"
+
+
+class JobExpired(InputError):
+    status = 410
+    code = "job_expired"
+    title = "Job expired"
 
 
 class FileTooLarge(InputError):
@@ -154,6 +175,12 @@ class RateLimited(RetryLater, InputError):
     status = 429
     code = "rate_limited"
     title = "Too many requests"
+
+
+class JobUnfinished(RetryLater, InputError):
+    status = 409
+    code = "job_unfinished"
+    title = "Job not finished"
 
 
 class ServiceError(MattingError):

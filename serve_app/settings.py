@@ -2,10 +2,12 @@
 
 The same tree stands as `args` in `serve_config.yaml`. Unknown keys are refused. The environment
 adds what differs between machines or must not stand in a file: `CVUNET_MODEL_PATH` wins over
-`model.model_path`, `CVUNET_API_KEYS` (keys, separated by commas) adds to `access.key_hashes`, and
-`CVUNET_SETTINGS` names the settings file for the command line.
+`model.model_path`, `CVUNET_API_KEYS` (keys, separated by commas) adds to `access.key_hashes`,
+`CVUNET_WEBHOOK_SECRET` wins over `jobs.webhook_secret`, and `CVUNET_SETTINGS` names the settings
+file for the command line.
 """
 
+import base64
 import difflib
 import hashlib
 import os
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from serve_app.errors import SettingsError
 
@@ -185,6 +187,53 @@ class TracingSettings(Section):
     )
 
 
+class JobSettings(Section):
+    """Jobs: what they may be, where they are kept and for how long."""
+
+    storage: Path = Field(
+        Path(".cache/jobs"),
+        description="folder that holds the jobs; one that every ingress replica can reach",
+    )
+    max_files: int = Field(10_000, ge=1, description="images in one job")
+    max_bytes: int = Field(20_000_000_000, ge=1, description="upload of one job, bytes")
+    min_free_bytes: int = Field(
+        1_000_000_000, ge=0, description="left free where jobs are kept; uploads beyond get 507"
+    )
+    max_waiting: int = Field(100, ge=1, description="unfinished jobs; more get 503")
+    concurrency: int = Field(
+        4, ge=1, le=64, description="images of jobs at work at once in one ingress replica"
+    )
+    keep_s: float = Field(86_400.0, gt=0, description="a finished job is kept for so long, s")
+    lease_s: float = Field(
+        15.0,
+        gt=0,
+        description="a job whose replica gives no sign of life for so long goes to another one, s",
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="signs webhooks: whsec_ and base64 of 24 to 64 bytes; none: no webhooks",
+    )
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_a_secret(cls, secret: SecretStr) -> SecretStr:
+        if secret.get_secret_value():
+            webhook_key(secret)
+        return secret
+
+
+def webhook_key(secret: SecretStr) -> bytes:
+    """The bytes of a webhook secret. Raises ValueError where it is none."""
+    prefix, _, encoded = secret.get_secret_value().partition("_")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    if prefix != "whsec" or not 24 <= len(key) <= 64:
+        raise ValueError("it must be whsec_ and base64 of 24 to 64 random bytes")
+    return key
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -194,6 +243,7 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     remote: RemoteSettings = RemoteSettings()
     tracing: TracingSettings = TracingSettings()
+    jobs: JobSettings = JobSettings()
     presets_path: Path = Field(Path("configs/presets.yaml"), description="the named option sets")
 
 
@@ -205,6 +255,10 @@ def parse_settings(values: Mapping[str, Any], environ: Mapping[str, str] = os.en
     """
     try:
         settings = Settings.model_validate(dict(values))
+        if secret := environ.get("CVUNET_WEBHOOK_SECRET"):
+            given = {**settings.jobs.model_dump(), "webhook_secret": secret}
+            jobs = JobSettings.model_validate(given)
+            settings = settings.model_copy(update={"jobs": jobs})
     except ValidationError as exc:
         raise SettingsError(_explain(exc)) from exc
     if path := environ.get("CVUNET_MODEL_PATH"):
@@ -254,7 +308,8 @@ def _explain(exc: ValidationError) -> str:
             hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
             lines.append(f"unknown settings key '{key}': {hint}")
         else:
-            lines.append(f"settings key '{key}' = {problem['input']!r}: {problem['msg']}")
+            value = "(hidden)" if key.endswith("secret") else repr(problem["input"])
+            lines.append(f"settings key '{key}' = {value}: {problem['msg']}")
     return "; ".join(lines)
 
 

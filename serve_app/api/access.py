@@ -64,6 +64,14 @@ class Access:
         """Let a request in without counting it. Raises AuthFailed."""
         self._caller(request)
 
+    def owner(self, request: Request) -> str:
+        """Whose a request's things are: its key's, or everybody's where no keys are set.
+
+        Raises:
+            AuthFailed: as `admit`; nothing is counted.
+        """
+        return self._caller(request).hex() if self._hashes else ""
+
     def _caller(self, request: Request) -> bytes:
         if not self._hashes:
             return request.client.host.encode() if request.client else b""

@@ -1,11 +1,15 @@
 """The HTTP application: plain starlette over any `Matting`, so that it runs without Ray too."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
 from serve_app.api.admission import Admission, Admitting, UploadAdmission
+from serve_app.api.jobs.routes import JobRoutes
 from serve_app.api.observer import SILENT, Observer
 from serve_app.api.openapi import openapi_routes
 from serve_app.api.page import page_routes
@@ -40,11 +44,21 @@ def build_api(
     admission = Admission(settings.limits)
     matting = Admitting(matting, admission, settings.limits)
     remote = Remote(settings.remote, settings.limits.max_bytes)
+    jobs = JobRoutes(matting, settings, presets, access, remote)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        jobs.runner.start()
+        yield
+        await jobs.runner.stop()
+
     return Starlette(
+        lifespan=lifespan,
         routes=[
             *page_routes(),
             *openapi_routes(settings, presets),
             *NativeRoutes(matting, settings, presets, access).routes(),
+            *jobs.routes(),
             RemovebgRoutes(matting, settings, presets, access, remote).mount(),
             RembgRoutes(matting, settings, presets, access, remote).mount(),
         ],

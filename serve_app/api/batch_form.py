@@ -61,13 +61,31 @@ class BatchForm:
             self._take_option(part)
         return None
 
+    @property
+    def background(self) -> bytes | None:
+        """The file behind every image, if there is one."""
+        return self._background
+
+    @property
+    def images(self) -> int:
+        """How many images came."""
+        return self._images
+
+    def options(self, own: Mapping[str, str] | None = None) -> Options:
+        """What holds for an image, where it may have options of its own. Raises InvalidOption."""
+        given = {**merged_options(self._pairs), **(own or {})}
+        has_background = self._background is not None
+        options = resolve_options(given, self._presets, has_background_image=has_background)
+        # A batch is accepted as a ZIP, which says nothing about the images in it.
+        return options.model_copy(update={"format": "png"}) if options.format == "auto" else options
+
     def check_end(self) -> None:
         """Raise MissingImage where the upload ends without an image."""
         if not self._images:
             raise MissingImage("no image in the batch: send each one as a multipart field 'image'")
 
     def _image(self, part: Part) -> BatchImage:
-        options = self._options or self._settle()
+        options = self._options or self.options()
         self._options = options
         self._images += 1
         if self._images > self._limits.max_batch_files:
@@ -77,15 +95,6 @@ class BatchForm:
             )
         name = part.filename or "image"
         return BatchImage(name, part.data, part.size, self._background, options)
-
-    def _settle(self) -> Options:
-        options = resolve_options(
-            merged_options(self._pairs),
-            self._presets,
-            has_background_image=self._background is not None,
-        )
-        # A batch is accepted as a ZIP, which says nothing about the images in it.
-        return options.model_copy(update={"format": "png"}) if options.format == "auto" else options
 
     def _take_background(self, part: Part) -> None:
         if self._background is not None:

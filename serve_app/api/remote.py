@@ -1,4 +1,4 @@
-"""Fetching an image from a URL that a stranger gave, without becoming their way into our network.
+"""Fetching from, and posting to, a URL that a stranger gave: never their way into our network.
 
 A name is resolved once, every address it gives must be public, and the connection goes to that
 very address; a resolver that answers otherwise the second time changes nothing. Each redirect is
@@ -10,9 +10,10 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
@@ -21,6 +22,8 @@ import httpx
 from serve_app.api.addresses import is_public
 from serve_app.errors import DownloadFailed, DownloadTimeout, FileTooLarge, UrlNotAllowed
 from serve_app.settings import RemoteSettings
+
+T = TypeVar("T")
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -87,25 +90,43 @@ class Remote:
             DownloadTimeout: over `remote.timeout_s`.
             FileTooLarge: over the limit for a file.
         """
-        if not self._settings.enabled:
-            raise UrlNotAllowed(_REFUSAL)
+        return await self._in_time(self._follow(url))
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Post `body` and return the answer's status; a redirect is not followed.
+
+        Raises:
+            UrlNotAllowed, DownloadFailed, DownloadTimeout: as `fetch`.
+        """
+        sent = [*headers.items(), ("Content-Length", str(len(body)))]
+        return await self._in_time(self._post(url, body, sent))
+
+    async def check(self, url: str) -> None:
+        """See whether `url` is one that may be connected to now.
+
+        Raises:
+            UrlNotAllowed, DownloadFailed, DownloadTimeout: as `fetch`; nothing is connected to.
+        """
+        await self._in_time(self._check(url))
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
         try:
+            if not self._settings.enabled:
+                raise UrlNotAllowed(_REFUSAL)
             async with asyncio.timeout(self._settings.timeout_s):
-                return await self._follow(url)
+                return await work
         except TimeoutError as exc:
             raise DownloadTimeout(
                 f"the URL took over {self._settings.timeout_s:g} s: send the file itself"
             ) from exc
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ssl.SSLError) as exc:
             raise DownloadFailed(_FAILURE) from exc
+        finally:
+            work.close()
 
     async def _follow(self, url: str) -> bytes:
         for _ in range(_MAX_REDIRECTS + 1):
-            target = _parse(url)
-            trusted = f"{target.host}:{target.port}" in self._settings.test_hosts
-            if target.port != _PORTS[target.scheme] and not trusted:
-                raise UrlNotAllowed(_REFUSAL)
-            backend = _CheckedBackend(self._resolve, check=not trusted)
+            target, backend = self._open(url)
             async with (
                 httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
                 pool.stream("GET", target.wire, headers=target.headers) as response,
@@ -114,6 +135,27 @@ class Remote:
                     return await self._body(response)
                 url = urljoin(url, _location(response))
         raise DownloadFailed(_FAILURE)
+
+    async def _post(self, url: str, body: bytes, headers: list[tuple[str, str]]) -> int:
+        target, backend = self._open(url)
+        sent = [*target.headers, *headers]
+        async with (
+            httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
+            pool.stream("POST", target.wire, headers=sent, content=body) as response,
+        ):
+            return response.status
+
+    async def _check(self, url: str) -> None:
+        target, backend = self._open(url)
+        await backend.addresses(target.host, target.port)
+
+    def _open(self, url: str) -> "tuple[_Target, _CheckedBackend]":
+        """A URL in its pieces, and the way there."""
+        target = _parse(url)
+        trusted = f"{target.host}:{target.port}" in self._settings.test_hosts
+        if target.port != _PORTS[target.scheme] and not trusted:
+            raise UrlNotAllowed(_REFUSAL)
+        return target, _CheckedBackend(self._resolve, check=not trusted)
 
     async def _body(self, response: httpcore.Response) -> bytes:
         if response.status != 200:
@@ -141,6 +183,14 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         self._check = check
         self._plain = httpcore.AnyIOBackend()
 
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Where a name leads. Raises UrlNotAllowed where that is not public."""
+        addresses = await self._resolve(host, port)
+        # One private address among public ones is reason enough: no honest host has that.
+        if self._check and not all(is_public(address) for address in addresses):
+            raise UrlNotAllowed(_REFUSAL)
+        return addresses
+
     async def connect_tcp(
         self,
         host: str,
@@ -149,11 +199,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        addresses = await self._resolve(host, port)
-        # One private address among public ones is reason enough: no honest host has that.
-        if self._check and not all(is_public(address) for address in addresses):
-            raise UrlNotAllowed(_REFUSAL)
-        for address in addresses:
+        for address in await self.addresses(host, port):
             try:
                 return await self._plain.connect_tcp(
                     address, port, timeout, local_address, socket_options

@@ -32,7 +32,7 @@ def serving(
     presets = load_presets(resolve_path(settings.presets_path))
     matting = matting or LocalMatting(FakeEngine(), settings)
     app = wrapped(build_api(matting, settings, presets, observer=observer))
-    config = uvicorn.Config(app, port=0, ws="none", lifespan="off", log_level="error")
+    config = uvicorn.Config(app, port=0, ws="none", lifespan="on", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -99,7 +99,7 @@ def photo_host() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def settings(photo_host: str) -> Settings:
+def settings(photo_host: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Small limits, and URLs fetched from the host of pictures."""
     return parse_settings(
         {
@@ -109,6 +109,7 @@ def settings(photo_host: str) -> Settings:
                 "timeout_s": 1.0,
                 "test_hosts": [photo_host.removeprefix("http://")],
             },
+            "jobs": {"storage": str(tmp_path_factory.mktemp("jobs"))},
         },
         environ={},
     )
