@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import serve_app
-from serve_app.api import openapi_native, openapi_rembg, openapi_removebg
+from serve_app.api import openapi_jobs, openapi_native, openapi_rembg, openapi_removebg
 from serve_app.api.docs import CONTENT_SECURITY_POLICY, docs_page
 from serve_app.api.openapi_parts import Schema
 from serve_app.settings import Settings
@@ -20,13 +20,14 @@ _SECURITY_SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-_SURFACES = (openapi_native, openapi_removebg, openapi_rembg)
+_SURFACES = (openapi_native, openapi_jobs, openapi_removebg, openapi_rembg)
 
 
 def document(settings: Settings, presets: Iterable[str]) -> Schema:
     """Describe every route; keys are asked for where the settings have any."""
     operations = [
         *openapi_native.operations(list(presets)),
+        *openapi_jobs.operations(list(presets)),
         *openapi_removebg.operations(),
         *openapi_rembg.operations(),
     ]

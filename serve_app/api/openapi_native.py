@@ -95,7 +95,7 @@ _ANSWER_HEADERS = headers(
 
 def operations(presets: list[str]) -> list[Operation]:
     """The native routes, with the presets that this service knows."""
-    options = _options(presets)
+    options = options_of(presets)
     return [
         Operation("/v1/matting", "post", _matting(options), guarded=True),
         Operation("/v1/matting/batch", "post", _batch(options), guarded=True),
@@ -110,7 +110,8 @@ def operations(presets: list[str]) -> list[Operation]:
     ]
 
 
-def _options(presets: list[str]) -> dict[str, Schema]:
+def options_of(presets: list[str]) -> dict[str, Schema]:
+    """Every option as a field or a query parameter."""
     preset = {
         "type": "string",
         "enum": presets,
@@ -140,7 +141,7 @@ def _matting(options: dict[str, Schema]) -> Schema:
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {"schema": _form({**files, **options}, ["image"])},
+                "multipart/form-data": {"schema": form({**files, **options}, ["image"])},
                 "application/octet-stream": {"schema": FILE},
                 "image/*": {"schema": FILE},
             },
@@ -165,7 +166,7 @@ def _batch(options: dict[str, Schema]) -> Schema:
         "parameters": query(options),
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": {"schema": _form(fields, ["image"])}},
+            "content": {"multipart/form-data": {"schema": form(fields, ["image"])}},
         },
         "responses": {
             "200": answer("The ZIP", "application/zip"),
@@ -174,7 +175,8 @@ def _batch(options: dict[str, Schema]) -> Schema:
     }
 
 
-def _form(properties: dict[str, Schema], required: list[str]) -> Schema:
+def form(properties: dict[str, Schema], required: list[str]) -> Schema:
+    """A form of these fields and no others."""
     return {
         "type": "object",
         "properties": properties,

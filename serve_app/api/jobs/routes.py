@@ -44,8 +44,7 @@ class JobRoutes:
         one = "/v1/jobs/{id}"
         return [
             Route("/v1/jobs", self.create, methods=["POST"]),
-            Route(one, self.status, methods=["GET"]),
-            Route(one, self.delete, methods=["DELETE"]),
+            Route(one, self.one, methods=["GET", "DELETE"]),
             Route(f"{one}/events", self.events, methods=["GET"]),
             Route(f"{one}/result", self.result, methods=["GET"]),
         ]
@@ -62,15 +61,13 @@ class JobRoutes:
             headers["Idempotency-Replayed"] = "true"
         return await self._status(folder, job, 202, headers)
 
-    async def status(self, request: Request) -> Response:
+    async def one(self, request: Request) -> Response:
+        """How far a job is; or, with DELETE, no more of it."""
         folder, job = await self._find(request)
+        if request.method == "DELETE":
+            await asyncio.to_thread(self._storage.delete, folder)
+            return Response(status_code=204)
         return await self._status(folder, job, 200, {})
-
-    async def delete(self, request: Request) -> Response:
-        """Stop the work, if there is any left, and forget the job."""
-        folder, _ = await self._find(request)
-        await asyncio.to_thread(self._storage.delete, folder)
-        return Response(status_code=204)
 
     async def events(self, request: Request) -> Response:
         """What happens, as server-sent events, from where the client left off."""

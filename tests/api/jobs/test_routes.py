@@ -252,7 +252,7 @@ def test_what_is_expired_is_emptied_and_then_forgotten(
         status = made(client, ("a.png", square(1)))
         ended(client, status["status_url"])
         folder = tmp_path / status["id"]
-        wait_for(lambda: (folder / "settled").exists())
+        wait_for((folder / "settled").exists)
         long_ago = time.time() - 1e6
         os.utime(folder / "settled", (long_ago, long_ago))
         wait_for(lambda: {p.name for p in folder.iterdir()} == {"job.json", "expired", "settled"})
