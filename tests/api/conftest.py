@@ -32,7 +32,7 @@ def serving(
     presets = load_presets(resolve_path(settings.presets_path))
     matting = matting or LocalMatting(FakeEngine(), settings)
     app = wrapped(build_api(matting, settings, presets, observer=observer))
-    config = uvicorn.Config(app, port=0, ws="none", lifespan="on", log_level="error")
+    config = uvicorn.Config(app, port=0, ws="none", lifespan="auto", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
