@@ -3,8 +3,8 @@
 The same tree stands as `args` in `serve_config.yaml`. Unknown keys are refused. The environment
 adds what differs between machines or must not stand in a file: `CVUNET_MODEL_PATH` wins over
 `model.model_path`, `CVUNET_API_KEYS` (keys, separated by commas) adds to `access.key_hashes`,
-`CVUNET_WEBHOOK_SECRET` wins over `jobs.webhook_secret`, and `CVUNET_SETTINGS` names the settings
-file for the command line.
+`CVUNET_JOBS_STORAGE` and `CVUNET_WEBHOOK_SECRET` win over theirs in `jobs`, and `CVUNET_SETTINGS`
+names the settings file for the command line.
 """
 
 import base64
@@ -255,9 +255,9 @@ def parse_settings(values: Mapping[str, Any], environ: Mapping[str, str] = os.en
     """
     try:
         settings = Settings.model_validate(dict(values))
-        if secret := environ.get("CVUNET_WEBHOOK_SECRET"):
-            given = {**settings.jobs.model_dump(), "webhook_secret": secret}
-            jobs = JobSettings.model_validate(given)
+        named = {"webhook_secret": "CVUNET_WEBHOOK_SECRET", "storage": "CVUNET_JOBS_STORAGE"}
+        if own := {key: environ[name] for key, name in named.items() if environ.get(name)}:
+            jobs = JobSettings.model_validate({**settings.jobs.model_dump(), **own})
             settings = settings.model_copy(update={"jobs": jobs})
     except ValidationError as exc:
         raise SettingsError(_explain(exc)) from exc

@@ -39,6 +39,7 @@ from serve_app.settings import Settings
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OWN = ("manifest", "webhook")  # fields that are no options of an image
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.ENOENT)  # a folder not to be written
 _RETRY_AFTER_S = 30
 
 
@@ -68,11 +69,11 @@ class Intake:
             StorageFull, Overloaded: no room for another job.
         """
         id = job_id(request.headers.get("idempotency-key"), owner)
-        await asyncio.to_thread(self._check_room)
         try:
+            await asyncio.to_thread(self._check_room)
             job, folder = await self._keep_all(request, id, owner)
         except OSError as exc:
-            if exc.errno in _FULL:
+            if exc.errno in (*_FULL, *_CLOSED):
                 raise _storage_full() from exc
             raise
         if folder is not None:
@@ -242,6 +243,6 @@ def _flush(file: BinaryIO) -> None:
 
 def _storage_full() -> StorageFull:
     return StorageFull(
-        "there is no room left to keep the job: try again later, send fewer files, or give "
-        "jobs.storage more space"
+        "there is no room left to keep the job, or none that may be written: try again later, send "
+        "fewer files, or give jobs.storage another place"
     )

@@ -1,5 +1,6 @@
 """Jobs over HTTP: their life from the upload to the result, and whatever is refused."""
 
+import asyncio
 import io
 import json
 import os
@@ -13,7 +14,11 @@ import httpx
 import pytest
 from PIL import Image
 
+from serve_app.api.service import LocalMatting
+from serve_app.engines.fake import FakeEngine
+from serve_app.options import Options
 from serve_app.settings import Settings
+from serve_app.types import Result, Upload
 from tests.api.conftest import serving
 from tests.api.jobs.conftest import KEYS, caller, ended, images, square
 
@@ -153,14 +158,23 @@ def test_an_unknown_job(client: httpx.Client, id: str) -> None:
     assert code(client.get(f"{URL}/{id}/result"))[0] == 404
 
 
-def test_a_deleted_job_is_gone(client: httpx.Client, storage: Path) -> None:
-    status = made(client, *((f"{i}.png", square(i)) for i in range(30)))
-    early = client.get(f"{status['status_url']}/result")
-    assert code(early) == (409, "job_unfinished")
-    assert early.headers["retry-after"].isdecimal()
-    assert client.delete(status["status_url"]).status_code == 204
-    assert code(client.get(status["status_url"])) == (410, "job_expired")
-    assert folders(storage / status["id"]) == {"job.json", "expired"}
+class Slow(LocalMatting):
+    async def matte(self, upload: Upload, options: Options) -> Result:
+        await asyncio.sleep(1)
+        return await super().matte(upload, options)
+
+
+def test_a_deleted_job_is_gone(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    settings = make_settings(jobs={"storage": str(tmp_path)})
+    slow = Slow(FakeEngine(), settings)
+    with serving(settings, slow) as url, caller(url) as client:
+        status = made(client, *((f"{i}.png", square(i)) for i in range(100)))
+        early = client.get(f"{status['status_url']}/result")
+        assert code(early) == (409, "job_unfinished")
+        assert early.headers["retry-after"].isdecimal()
+        assert client.delete(status["status_url"]).status_code == 204
+        assert code(client.get(status["status_url"])) == (410, "job_expired")
+    assert folders(tmp_path / status["id"]) == {"job.json", "expired"}
 
 
 REFUSED: list[tuple[dict[str, Any], tuple[int, str]]] = [
@@ -220,6 +234,16 @@ def test_a_disk_that_fills_up_during_the_upload(
         files = images(("a.png", square(1)), ("b.png", square(2)))
         assert code(client.post(URL, files=files)) == (507, "storage_full")
     assert folders(tmp_path) == set()
+
+
+def test_a_storage_that_cannot_be_written(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    nowhere = {"storage": str(tmp_path / "file" / "jobs")}
+    with serving(make_settings(jobs=nowhere)) as url, caller(url) as client:
+        response = client.post(URL, files=images(("a.png", square(1))))
+        assert code(response) == (507, "storage_full")
 
 
 def test_too_many_unfinished_jobs(make_settings: Callable[..., Settings], tmp_path: Path) -> None:

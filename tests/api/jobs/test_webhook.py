@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -167,7 +168,9 @@ def test_a_bad_secret_is_refused_and_not_shown(secret: str) -> None:
         parse_settings({}, environ={"CVUNET_WEBHOOK_SECRET": secret})
 
 
-def test_the_secret_of_the_environment_wins_and_is_not_shown() -> None:
-    settings = parse_settings({}, environ={"CVUNET_WEBHOOK_SECRET": SECRET})
+def test_the_environment_wins_and_its_secret_is_not_shown() -> None:
+    environ = {"CVUNET_WEBHOOK_SECRET": SECRET, "CVUNET_JOBS_STORAGE": "/jobs"}
+    settings = parse_settings({"jobs": {"storage": "other", "keep_s": 5}}, environ=environ)
+    assert (settings.jobs.storage, settings.jobs.keep_s) == (Path("/jobs"), 5)
     assert settings.jobs.webhook_secret.get_secret_value() == SECRET
     assert SECRET not in repr(settings)
