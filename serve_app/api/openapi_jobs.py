@@ -63,7 +63,7 @@ _LAST_EVENT: Schema = {
     "name": "Last-Event-ID",
     "in": "header",
     "description": "the last event that the client has; it goes on after that",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    "schema": {"type": "string", "pattern": "^([0-9]{1,18})?$"},
 }
 _RANGE: Schema = {
     "name": "Range",
@@ -71,6 +71,17 @@ _RANGE: Schema = {
     "description": "to go on with a download (RFC 9110)",
     "schema": _TEXT,
 }
+
+_EVENT = _object(
+    {
+        "event": {"enum": ["queued", "running", "file", "done", "failed", "deleted"]},
+        "data": {**_TEXT, "description": "JSON; of a file, its index, name, status, code, detail"},
+        "id": _TEXT,
+    },
+    "id",
+    "event",
+    "data",
+)
 
 _GONE = {
     403: "auth_failed, only where keys are configured",
@@ -105,7 +116,7 @@ def operations(presets: list[str]) -> list[Operation]:
             "jobEvents",
             "What happens to a job, as server-sent events",
             {
-                "200": answer("queued, running, file, done, failed", "text/event-stream"),
+                "200": answer("The events to come", "text/event-stream", schema=_EVENT),
                 "204": _empty("nothing more will happen"),
                 **_problems({400: "invalid_option: Last-Event-ID is none"}),
             },

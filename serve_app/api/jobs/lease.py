@@ -64,12 +64,12 @@ class LeaseWatch:
     def free_turn(self, folder: Path) -> int | None:
         """The number that may be claimed; None where somebody is at work, or the folder is gone."""
         number = newest(folder)
-        if number == 0:
-            return 1 if folder.is_dir() else None
         path = folder / f"{_PREFIX}{number}"
-        try:
-            figure = path.read_text().strip()
+        try:  # a folder this new may have no lease yet
+            figure = path.read_text().strip() if number else "none"
         except FileNotFoundError:
+            return None
+        if not folder.is_dir():
             return None
         if figure == _RELEASED:
             return number + 1
