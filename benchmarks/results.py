@@ -135,7 +135,7 @@ def read_report(path: Path) -> Report:
 
 def shown(value: Value) -> str:
     """A number with three digits that count; text as it is."""
-    if value is None:
+    if value is None or value != value:  # nothing was measured, or there is nothing to compare with
         return "–"
     if isinstance(value, str):
         return value
