@@ -5,6 +5,7 @@ other work, because a figure without them says nothing.
 """
 
 import json
+import math
 import os
 import platform
 import shlex
@@ -135,8 +136,8 @@ def read_report(path: Path) -> Report:
 
 def shown(value: Value) -> str:
     """A number with three digits that count; text as it is."""
-    if value is None or value != value:  # nothing was measured, or there is nothing to compare with
-        return "–"
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"  # not measured, or nothing to compare it with
     if isinstance(value, str):
         return value
     if isinstance(value, int) or abs(value) >= 100:
