@@ -3,8 +3,8 @@
 A thread's timeout cannot stop a decoder that is busy in C, and a file of kilobytes can keep one
 busy for minutes or make it ask for gigabytes. The child (`decoder_child.py`) is kept warm, has a
 bound on its time and on its memory, and is replaced when it dies. Pixels come back in shared
-memory, which is mapped and not copied: 2.5 ms of CPU for a JPEG of 1024x576, 30 for one of
-4096x2304. That is about 1 % of what such a photo costs in all, so every file goes this way and no
+memory, which is mapped and not copied: 2.5 ms of CPU for a JPEG of 1024x576, about 40 for one of
+4096x2304. That is a small part of what such a photo costs, so every file goes this way and no
 rule has to tell harmless ones apart. The command line decodes directly: the files are its user's.
 """
 
