@@ -16,11 +16,8 @@ _MODULES = {
     "tensorrt": ("tensorrt", "onnx", "onnxscript"),
 }
 _CPUINFO = Path("/proc/cpuinfo")
-_DOT_PRODUCTS = {
-    "avx512_vnni",
-    "avx_vnni",
-    "asimddp",
-}  # Intel and AMD, the same without AVX-512, Arm
+# Intel and AMD, the same without AVX-512, Arm.
+_DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "asimddp"}
 
 # Fastest first, as measured on the network of this package.
 _ON_GPU = ("tensorrt", "torch")

@@ -12,7 +12,7 @@ from serve_app.engines.graph import Graph
 from serve_app.errors import EngineError
 from serve_app.types import Array, Size
 
-_KEPT = 8  # compiled sizes; each holds its own copy of the weights: about 60 MB at 1024 px
+_KEPT = 16  # compiled sizes: about 60 MB each at 1024 px, and over a second to compile again
 
 
 class OpenVinoEngine:
