@@ -1,8 +1,8 @@
 """From the checkpoint's network to one ONNX graph for all sizes.
 
-The context branch sees the image shrunk by a power of two that follows from its size, which torch
-decides in Python: a plain export would freeze it and be wrong for other sizes. Here the network is
-exported from the two images, full and shrunk, to the alpha; a few ONNX operators before it, which
+The context branch sees the image shrunk as follows from its size (`shrink_to` of the network), which
+torch works out in Python: a plain export would freeze it and be wrong for other sizes. Here the
+network is exported from the two images, full and shrunk, to the alpha; a few ONNX operators before it, which
 read the shape, make both from the bytes.
 """
 
@@ -21,13 +21,15 @@ OPSET = 18
 _LARGEST = 16_384  # px per side; limits.max_edge
 
 # Bytes are cast first: TensorRT takes them at its inputs and outputs and nowhere else.
-# Blocks of factor x factor pixels are averaged, where the factor is the smallest power of two that
-# brings the longest side to `context_side`: 1 + 1 + 2 + 4 ... for each limit that it is over.
+# Blocks of factor x factor pixels are averaged, where the factor is the largest power of two that
+# leaves the longest side at `context_side` or more: 1 + 1 + 2 + 4 ... for each limit that it is over.
+# The rest of the way to the size of the view, if there is any, is bilinear.
 _FRONT = """
 <ir_version: 10, opset_import: ["" : {opset}]>
 front (uint8[n, height, width, 3] rgb, uint8[n, height, width] trimap)
   => (float[n, 4, height, width] full, float[n, 4, view_height, view_width] shrunk)
 <int64[{count}] limits = {{{limits}}}, int64[{count}] steps = {{{steps}}},
+ int64[1] side = {{{side}}}, int64[1] stride = {{{stride}}},
  int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] rest = {{-1}},
  int64[1] channels = {{4}}>
 {{
@@ -44,19 +46,31 @@ front (uint8[n, height, width, 3] rgb, uint8[n, height, width] trimap)
   added = Mul (over, steps)
   growth = ReduceSum <keepdims = 1> (added)
   factor = Add (growth, one)
-  view = Div (size, factor)
-  view_rows = Slice (view, zero, one)
-  view_columns = Slice (view, one, two)
+  pooled = Div (size, factor)
+  pooled_rows = Slice (pooled, zero, one)
+  pooled_columns = Slice (pooled, one, two)
   all_planes = Mul (images, channels)
-  rows = Mul (all_planes, view_rows)
+  rows = Mul (all_planes, pooled_rows)
   row_shape = Concat <axis = 0> (rows, factor, rest)
   row_blocks = Reshape (full, row_shape)
   row_means = ReduceMean <keepdims = 0> (row_blocks, one)
-  column_shape = Concat <axis = 0> (rows, view_columns, factor)
+  column_shape = Concat <axis = 0> (rows, pooled_columns, factor)
   column_blocks = Reshape (row_means, column_shape)
-  means = ReduceMean <keepdims = 0> (column_blocks, two)
-  shrunk_shape = Concat <axis = 0> (images, channels, view)
-  shrunk = Reshape (means, shrunk_shape)
+  column_means = ReduceMean <keepdims = 0> (column_blocks, two)
+  pooled_shape = Concat <axis = 0> (images, channels, pooled)
+  means = Reshape (column_means, pooled_shape)
+  at_most = Min (longest, side)
+  wanted = Mul (size, at_most)
+  wanted_twice = Mul (wanted, two)
+  half_stride = Mul (stride, longest)
+  rounded_up = Add (wanted_twice, half_stride)
+  two_strides = Mul (half_stride, two)
+  strides = Div (rounded_up, two_strides)
+  some_strides = Max (strides, one)
+  view = Mul (some_strides, stride)
+  view_shape = Concat <axis = 0> (images, channels, view)
+  shrunk = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel">
+    (means, , , view_shape)
 }}
 """
 
@@ -107,13 +121,15 @@ def convert(model: UNetMatting, info: CheckpointInfo, precision: str) -> Graph:
 
 def _front(side: int) -> str:
     steps = [1]
-    while side * steps[-1] * 2 < _LARGEST and steps[-1] * 2 < STRIDE:
+    while side * steps[-1] * 4 < _LARGEST and steps[-1] * 2 < STRIDE:
         steps.append(steps[-1] * 2)
     return _FRONT.format(
         opset=OPSET,
         count=len(steps),
-        limits=", ".join(str(side * step) for step in steps),
+        limits=", ".join(str(2 * side * step - 1) for step in steps),
         steps=", ".join(map(str, steps)),
+        side=side,
+        stride=STRIDE,
     )
 
 

@@ -21,7 +21,7 @@ from serve_app.errors import CheckpointError, EngineError
 
 logger = logging.getLogger("ray.serve.cvunet")
 
-FORMAT = "1"  # changes with the inputs, the outputs or the metadata of the file
+FORMAT = "2"  # changes with what the file holds for the same weights
 _PREFIX = "cvunet."
 
 

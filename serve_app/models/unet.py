@@ -32,7 +32,7 @@ class UNetConfig:
 
     in_channels: int = 4
     out_channels: int = 1
-    context_side: int = 512  # px; the context branch halves its view until it is at most this
+    context_side: int = 512  # px; longest side of the context branch's view, a multiple of STRIDE
     encoder_width: float = 1.0  # of EfficientNet-Lite
     encoder_depth: float = 1.0
     decoder_width: int = 64
@@ -190,14 +190,33 @@ def bilinear_blocks(side: int) -> Tensor:
 
 
 def shrink_to(image: Tensor, side: int) -> Tensor:
-    """Average blocks of 2, 4, 8... pixels until the longest side is at most `side`.
-
-    Powers of two divide every legal input evenly, so the view never shifts against the image.
+    """Scale [N, C, H, W] down to `view_size`: by means of 2, 4, 8... pixels, which nearly always is
+    all of the way, then bilinearly.
     """
+    size = image.shape[-2:]
+    view = view_size((size[0], size[1]), side)
     factor = 1
-    while max(image.shape[-2:]) > side * factor:
+    while max(size) >= 2 * side * factor:
         factor *= 2
-    return image if factor == 1 else F.avg_pool2d(image, factor)
+    if factor > 1:
+        image = F.avg_pool2d(image, factor)
+    if image.shape[-2:] == view:
+        return image
+    return F.interpolate(image, size=view, mode="bilinear", align_corners=False)
+
+
+def view_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """The context branch's view of an image of `size`: `side` px at its longest side if that is
+    more, the other one a multiple of `STRIDE`.
+    """
+    longest = max(size)
+    if longest <= side:
+        return size
+    rows, columns = (
+        max(1, (2 * length * side + STRIDE * longest) // (2 * STRIDE * longest)) * STRIDE
+        for length in size
+    )
+    return rows, columns
 
 
 def with_hints(levels: list[Tensor], trimap: Tensor) -> list[Tensor]:

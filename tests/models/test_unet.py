@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from serve_app.models.unet import STRIDE, UNetConfig, UNetMatting, shrink_to, stretched_sigmoid
+from serve_app.models.unet import STRIDE, UNetConfig, UNetMatting, shrink_to, stretched_sigmoid, view_size
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,37 @@ def test_the_trimap_reaches_the_answer(model: UNetMatting) -> None:
 
 
 def test_the_context_view_is_a_mean_of_blocks() -> None:
-    image = torch.arange(64.0 * 64).view(1, 1, 64, 64)
-    view = shrink_to(image, 16)
-    assert view.shape[-2:] == (16, 16)
+    image = torch.arange(256.0 * 256).view(1, 1, 256, 256)
+    view = shrink_to(image, 64)
+    assert view.shape[-2:] == (64, 64)
     assert view[0, 0, 0, 0] == image[0, 0, :4, :4].mean()
-    assert shrink_to(image, 64) is image
+    assert shrink_to(image, 256) is image
+
+
+def test_between_powers_of_two_the_view_is_scaled_the_rest_of_the_way() -> None:
+    ramp = torch.arange(192.0).expand(1, 1, 96, 192)
+    view = shrink_to(ramp, 128)
+    assert view.shape[-2:] == (64, 128)
+    # A ramp stays one, its pixels' centres 1.5 apart.
+    torch.testing.assert_close(view[0, 0, 5, 1:-1], (torch.arange(128.0) * 1.5 + 0.25)[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("size", "view"),
+    [
+        ((576, 1024), (288, 512)),
+        ((704, 1024), (352, 512)),
+        ((608, 800), (384, 512)),
+        ((512, 32), (512, 32)),
+        ((2048, 32), (512, 32)),
+        ((544, 960), (288, 512)),
+    ],
+)
+def test_the_longest_side_of_a_view_is_the_context_side(
+    size: tuple[int, int], view: tuple[int, int]
+) -> None:
+    assert view_size(size, 512) == view
+    assert shrink_to(torch.zeros(1, 1, *size), 512).shape[-2:] == view
 
 
 def test_the_stretched_sigmoid_reaches_both_ends() -> None:
