@@ -1,30 +1,13 @@
-"""The service with a network that takes its time and no core: what is measured is all around it."""
+"""The service with a network that only waits: what is measured is all around it."""
 
-import time
 from typing import Any
 
 from ray.serve import Application
 
 import serve_app.app
+from benchmarks.delayed_engine import DelayedEngine
 from serve_app.deployments.unet import UNet
-from serve_app.engines.base import Engine
 from serve_app.settings import Settings
-from serve_app.types import Array
-
-DELAY_S = 0.1
-"""For one image: about what a network of 3 GMAC costs in fp32 on one core."""
-
-
-class DelayedEngine:
-    """Another engine, as slow as a network."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.info = engine.info
-
-    def predict(self, rgb: Array, trimap: Array) -> Array:
-        time.sleep(DELAY_S * len(rgb))
-        return self._engine.predict(rgb, trimap)
 
 
 class DelayedUNet(UNet):

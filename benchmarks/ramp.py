@@ -27,7 +27,7 @@ from benchmarks.chaos.progress import say
 from benchmarks.chaos.replicas import wait_for_answers
 from benchmarks.chaos.serve_state import ServeState
 from benchmarks.chaos.traffic import Answer, causes, failed, photo, steady_traffic
-from benchmarks.delayed_network import DELAY_S
+from benchmarks.delayed_engine import DELAY_S
 from benchmarks.local_cluster import LocalCluster, Node, local_cluster
 from benchmarks.results import RESULTS, Run, Table, plot_path
 from benchmarks.running_service import STAGES, read_config
