@@ -28,6 +28,7 @@ def gpu_config(jobs: Path) -> dict[str, Any]:
     application["import_path"] = "tests.cluster.seeing:build_app"
     application["args"]["model"]["engine"] = "fake"
     application["args"]["jobs"]["storage"] = str(jobs)
+    application["args"]["limits"]["max_wait_s"] = 60  # what is admitted has tests of its own
     for stage in application["deployments"]:
         if stage["name"] == "Ingress":
             stage["ray_actor_options"]["resources"] = {"ingress": 0.1}
