@@ -82,6 +82,12 @@ class LocalCluster:
         """The replicas of a stage that take requests."""
         return self.state.replicas(stage)
 
+    def has_left(self, node_id: str) -> bool:
+        """Whether a node has no replica any more, not even one that finishes its requests."""
+        deployments = self.state.application().get("deployments", {})
+        nodes = {str(r["node_id"]) for stage in deployments.values() for r in stage["replicas"]}
+        return bool(nodes) and node_id not in nodes  # no answer at all says nothing
+
     def nodes_of(self, stage: str) -> set[str]:
         """The nodes on which replicas of a stage take requests."""
         return {replica.node_id for replica in self.replicas(stage)}

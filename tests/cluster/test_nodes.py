@@ -48,7 +48,7 @@ def test_a_drained_node_costs_no_request(cluster: LocalCluster) -> None:
     with steady_traffic(cluster.url, PHOTO, 2) as answers:
         wait_for_answers(answers, 4)
         cluster.drain(cpus)
-        waited(lambda: cpus not in in_use(cluster), "replicas stay where they are")
+        waited(lambda: cluster.has_left(cpus), "replicas stay where they are")
         cluster.kill(cpus)
         answered_again(answers)
     assert causes(answers) == ""
@@ -63,7 +63,3 @@ def test_the_network_moves_when_its_node_is_lost(cluster: LocalCluster) -> None:
         waited(lambda: cluster.nodes_of("UNet") == {another}, "no GPU is found for the network")
         answered_again(answers)
     assert causes(answers) == ""
-
-
-def in_use(cluster: LocalCluster) -> set[str]:
-    return set().union(*(cluster.nodes_of(stage) for stage in STAGES))
