@@ -58,6 +58,7 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.ladder --network unet32
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.serving --env RAY_SERVE_ENABLE_HA_PROXY=1
+	$(BIN)/python -m benchmarks.ramp
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.report

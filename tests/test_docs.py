@@ -123,6 +123,29 @@ def test_the_variables_are_those_that_are_read() -> None:
     assert read == set(re.findall(r"^\| `(CVUNET_[A-Z_]+)`", guide, re.MULTILINE))
 
 
+@pytest.mark.parametrize(
+    "page",
+    [*GUIDE, *(ROOT / "configs").rglob("*.yaml"), ROOT / "serve_app" / "commands" / "serve.py"],
+    ids=lambda page: page.name,
+)
+def test_variables_of_serve_that_it_names_exist(page: Path) -> None:
+    constants = Path(find_spec("ray").origin).parent / "serve" / "_private" / "constants.py"
+    known = set(re.findall(r'"(RAY_SERVE_\w+)"', constants.read_text("utf-8")))
+    assert set(re.findall(r"\bRAY_SERVE_\w+", page.read_text("utf-8"))) <= known
+
+
+def test_autoscaling_is_as_the_guide_says() -> None:
+    guide = (ROOT / "docs" / "configure.md").read_text("utf-8")
+    for name in ("serve_config.yaml", "configs/serve.gpu.yaml"):
+        (application,) = yaml.safe_load((ROOT / name).read_text("utf-8"))["applications"]
+        for stage in application["deployments"]:
+            scaling = stage["autoscaling_config"]
+            for key in ("metrics_interval_s", "look_back_period_s", "upscale_delay_s"):
+                assert f"| `{key}` | {scaling[key]} |" in guide, (name, stage["name"], key)
+            (delays,) = re.findall(r"^\| `downscale_delay_s` \| (.*?) \|", guide, re.MULTILINE)
+            assert str(scaling["downscale_delay_s"]) in re.findall(r"\d+", delays)
+
+
 def test_the_stages_are_configured_as_the_guide_says() -> None:
     guide = (ROOT / "docs" / "configure.md").read_text("utf-8")
     for name, column in (("serve_config.yaml", 0), ("configs/serve.gpu.yaml", -1)):

@@ -42,6 +42,12 @@ def test_every_setting_stands_in_it_with_its_meaning() -> None:
     assert {key: table.get(key) for key in expected} == expected
 
 
+def test_no_other_setting_stands_in_its_table() -> None:
+    _, section = TEXT.split("\n## Settings\n")
+    keys = re.findall(r"^\| `([\w.]+)` \|", section.split("\n## ")[0], re.MULTILINE)
+    assert sorted(keys) == sorted(key for key, _, _ in setting_rows(Settings()))
+
+
 def test_every_option_stands_in_it() -> None:
     for name in (*Options.model_fields, "preset", "background_image", "trimap"):
         assert f"`{name}`" in TEXT, name

@@ -13,6 +13,14 @@ _PATH = "/api/serve/applications/"
 
 
 @dataclass(frozen=True)
+class Replica:
+    """One that takes requests."""
+
+    pid: int
+    node_id: str
+
+
+@dataclass(frozen=True)
 class ServeState:
     """The dashboard of one running service."""
 
@@ -29,10 +37,18 @@ class ServeState:
     def application(self) -> dict[str, Any]:
         return dict(self.get().get("applications", {}).get("matting", {}))
 
+    def replicas(self, stage: str) -> list[Replica]:
+        """A stage's replicas that take requests."""
+        replicas = self.application().get("deployments", {}).get(stage, {}).get("replicas", [])
+        return [
+            Replica(int(replica["pid"]), str(replica["node_id"]))
+            for replica in replicas
+            if replica["state"] == "RUNNING"
+        ]
+
     def running(self, stage: str) -> set[int]:
         """The pids of a stage's replicas that take requests."""
-        replicas = self.application().get("deployments", {}).get(stage, {}).get("replicas", [])
-        return {int(replica["pid"]) for replica in replicas if replica["state"] == "RUNNING"}
+        return {replica.pid for replica in self.replicas(stage)}
 
     def config(self) -> dict[str, Any]:
         """What is deployed now, as a configuration to change and deploy anew."""
@@ -45,7 +61,7 @@ class ServeState:
 
     def deploy(self, config: dict[str, Any]) -> None:
         """Put another configuration in place of the present one. Raises httpx.HTTPError."""
-        answer = httpx.put(self.url + _PATH, json=config, timeout=30, trust_env=False)
+        answer = httpx.put(self.url + _PATH, json=config, timeout=120, trust_env=False)
         answer.raise_for_status()
 
 

@@ -1,29 +1,29 @@
-"""The calls, sync and async: what they send, and when they ask again."""
+"""The two clients, and what their calls for single images and batches send."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 
+from serve_app.client.flow import Answer, Done, Flow, Pause, Send, Step, T, advance, asked
+from serve_app.client.jobs import AsyncJobs, Jobs
 from serve_app.client.wire import (
     BatchReport,
     BatchSaver,
     Cutout,
     Image,
     OptionValue,
+    ServiceUnreachable,
     batch_form,
-    error_of,
     mapped_errors,
     matting_form,
-    retry_delay,
 )
 
 Saved: TypeAlias = Callable[[Path], object]
-
-_BATCH = "/v1/matting/batch"
 
 
 class Client:
@@ -42,6 +42,7 @@ class Client:
         self._http = httpx.Client(
             base_url=base_url, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )
+        self.jobs = Jobs(self._run, tries)
 
     def matte(
         self,
@@ -56,17 +57,7 @@ class Client:
         Raises:
             MattingError: what the service answered, or ServiceUnreachable.
         """
-        data, files = matting_form(image, background_image, trimap, options)
-        for attempt in range(self._tries):
-            with mapped_errors():
-                response = self._http.post("/v1/matting", data=data, files=files)
-            if response.is_success:
-                return Cutout.of(response)
-            delay = retry_delay(response, attempt)
-            if delay is None or attempt + 1 == self._tries:
-                break
-            time.sleep(delay)
-        raise error_of(response)
+        return self._run(_matte(image, background_image, trimap, options, self._tries))
 
     def batch(
         self,
@@ -84,24 +75,7 @@ class Client:
             MattingError: the batch as a whole was refused.
         """
         paths = [Path(image) for image in images]
-        for attempt in range(self._tries):
-            content_type, body = batch_form(paths, options)
-            head = {"Content-Type": content_type}
-            saver = BatchSaver(Path(folder), on_saved)
-            with (
-                mapped_errors(),
-                self._http.stream("POST", _BATCH, content=body, headers=head) as response,
-            ):
-                if response.is_success:
-                    for chunk in response.iter_bytes():
-                        saver.feed(chunk)
-                    return saver.report()
-                response.read()
-            delay = retry_delay(response, attempt)
-            if delay is None or attempt + 1 == self._tries:
-                break
-            time.sleep(delay)
-        raise error_of(response)
+        return self._run(_batch(paths, Path(folder), on_saved, options, self._tries))
 
     def close(self) -> None:
         self._http.close()
@@ -112,9 +86,31 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _run(self, flow: Flow[T], /) -> T:
+        answer: Answer = None
+        while not isinstance(step := advance(flow, answer), Done):
+            answer = self._take(step)
+        return step.value
+
+    def _take(self, step: Step) -> Answer:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        try:
+            with mapped_errors(), self._http.stream(**_sent(step), content=step.content) as answer:
+                if step.reader is None or not answer.is_success:
+                    answer.read()
+                    return answer
+                with step.reader(answer) as feed:
+                    for piece in answer.iter_bytes():
+                        feed(piece)
+                return answer
+        except ServiceUnreachable as exc:
+            return exc
+
 
 class AsyncClient:
-    """The same for asyncio; files are read in threads."""
+    """The same for asyncio; files are read and written in threads."""
 
     def __init__(
         self,
@@ -129,6 +125,7 @@ class AsyncClient:
         self._http = httpx.AsyncClient(
             base_url=base_url, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )
+        self.jobs = AsyncJobs(self._run, tries)
 
     async def matte(
         self,
@@ -139,19 +136,7 @@ class AsyncClient:
         **options: OptionValue,
     ) -> Cutout:
         """As `Client.matte`."""
-        data, files = await asyncio.to_thread(
-            matting_form, image, background_image, trimap, options
-        )
-        for attempt in range(self._tries):
-            with mapped_errors():
-                response = await self._http.post("/v1/matting", data=data, files=files)
-            if response.is_success:
-                return Cutout.of(response)
-            delay = retry_delay(response, attempt)
-            if delay is None or attempt + 1 == self._tries:
-                break
-            await asyncio.sleep(delay)
-        raise error_of(response)
+        return await self._run(_matte(image, background_image, trimap, options, self._tries))
 
     async def batch(
         self,
@@ -163,24 +148,7 @@ class AsyncClient:
     ) -> BatchReport:
         """As `Client.batch`."""
         paths = [Path(image) for image in images]
-        for attempt in range(self._tries):
-            content_type, body = batch_form(paths, options)
-            head = {"Content-Type": content_type}
-            saver = BatchSaver(Path(folder), on_saved)
-            with mapped_errors():
-                async with self._http.stream(
-                    "POST", _BATCH, content=_in_threads(body), headers=head
-                ) as response:
-                    if response.is_success:
-                        async for chunk in response.aiter_bytes():
-                            await asyncio.to_thread(saver.feed, chunk)
-                        return saver.report()
-                    await response.aread()
-            delay = retry_delay(response, attempt)
-            if delay is None or attempt + 1 == self._tries:
-                break
-            await asyncio.sleep(delay)
-        raise error_of(response)
+        return await self._run(_batch(paths, Path(folder), on_saved, options, self._tries))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -190,6 +158,76 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _run(self, flow: Flow[T], /) -> T:
+        answer: Answer = None
+        while not isinstance(step := await asyncio.to_thread(advance, flow, answer), Done):
+            answer = await self._take(step)
+        return step.value
+
+    async def _take(self, step: Step) -> Answer:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        content = None if step.content is None else _in_threads(step.content)
+        try:
+            with mapped_errors():
+                async with self._http.stream(**_sent(step), content=content) as answer:
+                    if step.reader is None or not answer.is_success:
+                        await answer.aread()
+                        return answer
+                    with step.reader(answer) as feed:
+                        async for piece in answer.aiter_bytes():
+                            await asyncio.to_thread(feed, piece)
+                    return answer
+        except ServiceUnreachable as exc:
+            return exc
+
+
+def _matte(
+    image: Image,
+    background_image: Image | None,
+    trimap: Image | None,
+    options: Mapping[str, OptionValue],
+    tries: int,
+) -> Flow[Cutout]:
+    data, files = matting_form(image, background_image, trimap, options)
+    request = Send("POST", "/v1/matting", data=data, files=files)
+    return Cutout.of((yield from asked(lambda: request, tries)))
+
+
+def _batch(
+    paths: Sequence[Path],
+    folder: Path,
+    on_saved: Saved | None,
+    options: Mapping[str, OptionValue],
+    tries: int,
+) -> Flow[BatchReport]:
+    saver = BatchSaver(folder, on_saved)
+
+    def request() -> Send:
+        content_type, body = batch_form(paths, options)
+        return Send(
+            "POST",
+            "/v1/matting/batch",
+            {"Content-Type": content_type},
+            content=body,
+            reader=lambda _: nullcontext(saver.feed),
+        )
+
+    yield from asked(request, tries)
+    return saver.report()
+
+
+def _sent(step: Send) -> dict[str, Any]:
+    """A request in httpx's words, but for its streamed content."""
+    return {
+        "method": step.method,
+        "url": step.path,
+        "headers": step.headers,
+        "data": step.data,
+        "files": step.files,
+    }
 
 
 def _headers(api_key: str | None) -> dict[str, str]:

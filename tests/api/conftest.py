@@ -47,7 +47,7 @@ def serving(
 
 
 class _PhotoHost(BaseHTTPRequestHandler):
-    """`/photo.png`, `/to?<url>` (a redirect), `/missing`, `/slow`, `/endless`, `/hop` (a loop)."""
+    """`/photo.png`, `/list.csv` of it and `/missing`, `/to?<url>`, `/slow`, `/endless`, `/hop`."""
 
     protocol_version = "HTTP/1.0"
 
@@ -66,6 +66,9 @@ class _PhotoHost(BaseHTTPRequestHandler):
             self.end_headers()
             for _ in range(1000):
                 self.wfile.write(bytes(100_000))
+        elif path == "/list.csv":
+            rows = [f"http://{self.headers['host']}/{name}" for name in ("photo.png", "missing")]
+            self._answer(200, "\n".join(["uri", *rows]).encode())
         elif path == "/text":
             self._answer(200, b"no image at all")
         else:
