@@ -33,11 +33,11 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
     ):
         checkpoint = _copied_checkpoint(Path(folder))
         wait_for_answers(answers, _CLIENTS)
-        options_s = _roll_out(state, options)
+        options_s = roll_out(state, options)
         new_limit = _get(service, "/v1/limits")["max_batch_files"]
-        checkpoint_s = _roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
+        checkpoint_s = roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
         name = _model(service)
-        back_s = _roll_out(state, config)
+        back_s = roll_out(state, config)
         time.sleep(_AFTER_S)
     return Outcome(
         [
@@ -56,7 +56,7 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
     )
 
 
-def _roll_out(state: ServeState, config: Config) -> float:
+def roll_out(state: ServeState, config: Config) -> float:
     """Deploy and wait until nothing of the old version runs; the seconds it took."""
     before = _versions(state)
     start = time.monotonic()
