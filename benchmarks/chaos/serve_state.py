@@ -34,6 +34,13 @@ class ServeState:
         replicas = self.application().get("deployments", {}).get(stage, {}).get("replicas", [])
         return {int(replica["pid"]) for replica in replicas if replica["state"] == "RUNNING"}
 
+    def replicas(self) -> dict[str, set[str]]:
+        """The ids of each stage's replicas that take requests."""
+        return {
+            stage: {r["replica_id"] for r in found["replicas"] if r["state"] == "RUNNING"}
+            for stage, found in self.application().get("deployments", {}).items()
+        }
+
     def config(self) -> dict[str, Any]:
         """What is deployed now, as a configuration to change and deploy anew."""
         state = self.get()

@@ -29,10 +29,11 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # Ray listens on loopback only; see the README for a cluster
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray's own ports on 127.0.0.1
-    # A dead proxy fails three checks in a row at once, whatever their timeout: it is back in 5 s, not
-    # in 32. One that is merely slow to answer, or to start, must not be taken for dead.
+    # A dead proxy fails its checks at once, whatever their timeout: it is back in 5 s, not in 32.
+    # One that is merely slow to answer, or to start, must not be taken for dead.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.deployments.proxy:middleware",
 }
 _IMPORT_PATH = "serve_app.app:build_app"
 _POLL_S = 0.25
