@@ -21,7 +21,7 @@ from serve_app.settings import ROOT
 
 STAGES = ("Ingress", "Preprocess", "UNet", "Postprocess")
 START_TIMEOUT_S = 240
-STOP_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 120  # over drain.timeout_s and what Serve then takes
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,13 @@ def _end(process: "subprocess.Popen[bytes]", folder: str) -> None:
         ended = False
         process.kill()
         process.wait()
-    for left in psutil.wait_procs(_started_in(folder), timeout=10)[1]:
+    for left in psutil.wait_procs(started_in(folder), timeout=10)[1]:
         left.kill()
     if not ended:
         raise RuntimeError(f"the service did not end within {STOP_TIMEOUT_S} s of SIGTERM")
 
 
-def _started_in(folder: str) -> list[psutil.Process]:
+def started_in(folder: str) -> list[psutil.Process]:
     """Processes that inherited this temporary folder, whoever their parent is by now."""
     found = []
     for process in psutil.process_iter():

@@ -25,6 +25,7 @@
     │   ├── DownloadFailed          502 download_failed
     │   ├── Overloaded              503 overloaded
     │   ├── NotReady                503 not_ready
+    │   │   └── Ending              it will not be: it takes nothing new
     │   ├── EngineOutOfMemory       503 out_of_memory
     │   ├── DownloadTimeout         504 download_timeout
     │   ├── DeadlineExceeded        504 timeout
@@ -213,6 +214,10 @@ class NotReady(RetryLater, ServiceError):
     status = 503
     code = "not_ready"
     title = "Service is starting"
+
+
+class Ending(NotReady):
+    title = "Service is ending"
 
 
 class EngineOutOfMemory(ServiceError):

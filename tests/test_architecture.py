@@ -12,7 +12,7 @@ from serve_app.settings import ROOT
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"errors", "types", "settings", "timing", "metrics", "tracing"},
+    {"errors", "types", "settings", "timing", "metrics", "tracing", "drain"},
     {"imaging"},
     {"options"},
     {"models"},

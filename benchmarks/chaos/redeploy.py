@@ -33,11 +33,11 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
     ):
         checkpoint = _copied_checkpoint(Path(folder))
         wait_for_answers(answers, _CLIENTS)
-        options_s = _roll_out(state, options)
+        options_s = roll_out(state, options)
         new_limit = _get(service, "/v1/limits")["max_batch_files"]
-        checkpoint_s = _roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
+        checkpoint_s = roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
         name = _model(service)
-        back_s = _roll_out(state, config)
+        back_s = roll_out(state, config)
         time.sleep(_AFTER_S)
     return Outcome(
         [
@@ -56,20 +56,30 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
     )
 
 
-def _roll_out(state: ServeState, config: Config) -> float:
-    """Deploy and wait until nothing of the old version runs; the seconds it took."""
-    before = _versions(state)
+def roll_out(state: ServeState, config: Config) -> float:
+    """Deploy and wait until nothing of the old version runs; the seconds it took.
+
+    Serve's own "RUNNING" is not what is waited for: on a small machine the autoscaler may want one
+    replica more than there is room for.
+    """
+    deployed, old = _deployed_at(state), state.replicas()
     start = time.monotonic()
     state.deploy(config)
-    waited(lambda: _versions(state) > before, "the new version is not deployed", 300)
-    waited(lambda: state.application().get("status") == "RUNNING", "it is not running", 300)
+    waited(lambda: _deployed_at(state) > deployed, "the new version is not deployed", 300)
+    waited(lambda: _is_replaced(state, old), "replicas of the old version are left", 300)
     say(f"rolled out after {time.monotonic() - start:.1f} s")
     return time.monotonic() - start
 
 
-def _versions(state: ServeState) -> float:
+def _deployed_at(state: ServeState) -> float:
     """When the present configuration was deployed, by the controller's own clock."""
     return float(state.application().get("last_deployed_time_s", 0.0))
+
+
+def _is_replaced(state: ServeState, old: dict[str, set[str]]) -> bool:
+    """Whether each stage has replicas that take requests, none of them an old one."""
+    new = state.replicas()
+    return all(new.get(stage) and not new[stage] & replicas for stage, replicas in old.items())
 
 
 def _copied_checkpoint(folder: Path) -> Path:

@@ -50,6 +50,13 @@ class ServeState:
         """The pids of a stage's replicas that take requests."""
         return {replica.pid for replica in self.replicas(stage)}
 
+    def replicas(self) -> dict[str, set[str]]:
+        """The ids of each stage's replicas that take requests."""
+        return {
+            stage: {r["replica_id"] for r in found["replicas"] if r["state"] == "RUNNING"}
+            for stage, found in self.application().get("deployments", {}).items()
+        }
+
     def config(self) -> dict[str, Any]:
         """What is deployed now, as a configuration to change and deploy anew."""
         state = self.get()

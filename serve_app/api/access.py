@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
+from serve_app.drain import Drain
 from serve_app.errors import AuthFailed, RateLimited
 from serve_app.settings import AccessSettings
 
@@ -36,7 +37,13 @@ class Allowance:
 class Access:
     """Checks keys and counts requests of one ingress replica."""
 
-    def __init__(self, settings: AccessSettings, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: AccessSettings,
+        now: Callable[[], float] = time.time,
+        drain: Drain | None = None,
+    ) -> None:
+        self._drain = drain or Drain()
         self._hashes = [bytes.fromhex(text) for text in settings.key_hashes]
         self._limit = settings.requests_per_minute
         self._now = now
@@ -47,9 +54,11 @@ class Access:
         """Let a request in and count it; what is left stands in its state too, for errors.
 
         Raises:
+            Ending: the service takes nothing new.
             AuthFailed: keys are configured, and the request has none of them.
             RateLimited: its caller has used up this minute.
         """
+        self._drain.check()
         allowance = request.state.allowance = self._count(self._caller(request))
         if allowance.remaining < 0:
             request.state.allowance = replace(allowance, remaining=0)

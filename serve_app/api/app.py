@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,6 +10,7 @@ from starlette.middleware import Middleware
 
 from serve_app.api.access import Access
 from serve_app.api.admission import Admission, Admitting, UploadAdmission
+from serve_app.api.in_flight import InFlight
 from serve_app.api.jobs.routes import JobRoutes
 from serve_app.api.observer import SILENT, Observer
 from serve_app.api.openapi import openapi_routes
@@ -21,6 +23,7 @@ from serve_app.api.request_log import RequestLog
 from serve_app.api.routes import NativeRoutes, Presets
 from serve_app.api.service import Matting
 from serve_app.api.traced import Traced
+from serve_app.drain import Drain
 from serve_app.errors import MattingError
 from serve_app.settings import Settings
 from serve_app.tracing import OFF, Tracer
@@ -40,7 +43,8 @@ def build_api(
     `behind_proxy` says that Serve's proxy puts the request id on the answer; `observer` hears of
     every answer.
     """
-    access = Access(settings.access)
+    drain = Drain(Path(settings.drain.file) if settings.drain.file else None)
+    access = Access(settings.access, drain=drain)
     admission = Admission(settings.limits)
     matting = Admitting(matting, admission, settings.limits)
     remote = Remote(settings.remote, settings.limits.max_bytes)
@@ -57,7 +61,7 @@ def build_api(
         routes=[
             *page_routes(),
             *openapi_routes(settings, presets),
-            *NativeRoutes(matting, settings, presets, access).routes(),
+            *NativeRoutes(matting, settings, presets, access, drain).routes(),
             *jobs.routes(),
             RemovebgRoutes(matting, settings, presets, access, remote).mount(),
             RembgRoutes(matting, settings, presets, access, remote).mount(),
@@ -69,6 +73,7 @@ def build_api(
         middleware=[
             Middleware(Traced, tracer=tracer),
             Middleware(RequestLog, answer_id=not behind_proxy, observer=observer),
+            Middleware(InFlight, drain=drain),
             Middleware(UploadAdmission, admission=admission),
         ],
     )

@@ -14,6 +14,7 @@ from serve_app.api.negotiation import preferred_format
 from serve_app.api.reading import read_matting_request
 from serve_app.api.receiving import while_connected
 from serve_app.api.service import Matting
+from serve_app.drain import Drain
 from serve_app.imaging.sniff import Format
 from serve_app.options import DEFAULT_PRESET, resolve_options
 from serve_app.settings import Settings
@@ -28,8 +29,9 @@ class NativeRoutes:
     """Handlers that share one service, its settings and its presets."""
 
     def __init__(
-        self, matting: Matting, settings: Settings, presets: Presets, access: Access
+        self, matting: Matting, settings: Settings, presets: Presets, access: Access, drain: Drain
     ) -> None:
+        self._drain = drain
         self._access = access
         self._matting = matting
         self._settings = settings
@@ -96,6 +98,7 @@ class NativeRoutes:
 
     async def readyz(self, _: Request) -> Response:
         """Ready only with weights loaded and warm: `describe` raises NotReady until then."""
+        self._drain.check()
         await self._matting.describe()
         return JSONResponse({"status": "ready"})
 

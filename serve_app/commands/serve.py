@@ -1,37 +1,49 @@
-"""`cvunet serve`: `serve run` with safe defaults, and a word on where it listens."""
+"""`cvunet serve`: `serve run` with safe defaults, a word on where it listens, and an end that
+loses no request.
+"""
 
 import argparse
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import yaml
 
+from serve_app.drain import announce_end, wait_until_idle
 from serve_app.errors import SettingsError
 from serve_app.models.integrity import check_file
-from serve_app.settings import ROOT, parse_settings, resolve_path
+from serve_app.settings import ROOT, Settings, parse_settings, resolve_path
 
 # What the environment already says wins over these.
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # Ray listens on loopback only; see the README for a cluster
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray's own ports on 127.0.0.1
-    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # a killed proxy is back in 5 s, not in 32
-    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2",
     # Our replicas never block their event loop; passing each request between two loops costs a
     # tenth of all CPU time.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    # A dead proxy fails its checks at once, whatever their timeout: it is back in 5 s, not in 32.
+    # One that is merely slow to answer, or to start, must not be taken for dead.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.deployments.proxy:middleware",
 }
 _IMPORT_PATH = "serve_app.app:build_app"
 _POLL_S = 0.25
+# After the last request is answered: its answer gets through the proxy, and readiness probes see
+# the end coming.
+_SETTLE_S = 2.0
 
 
 def add_parser(commands: Any) -> None:
@@ -55,16 +67,54 @@ def run(arguments: argparse.Namespace) -> int:
     """Start the service; it ends with Ctrl+C or SIGTERM, and takes its Ray along."""
     config = _read(arguments.config)
     base = _base_url(config)
-    _check_applications(config)
+    drain_s = _checked(config).drain.timeout_s
+    with tempfile.TemporaryDirectory(prefix="cvunet") as folder:
+        file = Path(os.environ.get("CVUNET_DRAIN_FILE") or Path(folder, "drain"))
+        file.write_bytes(b"")
+        process = _serve_run(arguments.config, file)
+        threading.Thread(target=_announce, args=(base, process), daemon=True).start()
+        on_end = _end_once_idle(process, file, drain_s)
+        signal.signal(signal.SIGTERM, on_end)
+        signal.signal(signal.SIGINT, on_end)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signal.SIGHUP, on_end)
+        return process.wait()
+
+
+def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
     # A shell's background job ignores SIGINT; `serve run` would inherit that and never end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    command = [str(Path(sys.executable).with_name("serve")), "run", str(arguments.config)]
-    process = subprocess.Popen(command, env=_DEFAULTS | os.environ)  # noqa: S603
-    # `serve run` shuts the application down on SIGINT only; on SIGTERM it would leave it serving.
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to `serve run` as well
-    threading.Thread(target=_announce, args=(base, process), daemon=True).start()
-    return process.wait()
+    command = [str(Path(sys.executable).with_name("serve")), "run", str(config)]
+    environment = _DEFAULTS | os.environ | {"CVUNET_DRAIN_FILE": str(drain_file)}
+    # In a group of its own: Ctrl+C comes here alone, and `serve run` hears of it in its time.
+    return subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603
+
+
+def _end_once_idle(
+    process: "subprocess.Popen[bytes]", file: Path, drain_s: float
+) -> Callable[[int, FrameType | None], None]:
+    """What to do on a signal: the first one lets requests finish, the second one does not."""
+
+    # `serve run` shuts the application down on SIGINT only; on SIGTERM it would leave it serving,
+    # where Ray is not its own. It kills the proxy first, and with it whatever is in flight.
+    def end() -> None:
+        announce_end(file)
+        _say(f"ending: requests in flight have {drain_s:g} s; a second signal ends at once")
+        if not wait_until_idle(file, drain_s):
+            _say(f"requests are still in flight after {drain_s:g} s and are lost")
+        time.sleep(_SETTLE_S)
+        process.send_signal(signal.SIGINT)
+
+    ending: list[threading.Thread] = []
+
+    def on_signal(*_: object) -> None:
+        if ending:
+            process.send_signal(signal.SIGINT)
+        else:
+            ending.append(threading.Thread(target=end, daemon=True))
+            ending[0].start()
+
+    return on_signal
 
 
 def _read(config: Path) -> dict[str, Any]:
@@ -77,18 +127,24 @@ def _read(config: Path) -> dict[str, Any]:
     return values
 
 
-def _check_applications(config: dict[str, Any]) -> None:
+def _checked(config: dict[str, Any]) -> Settings:
     """Say now what would keep a replica from starting: Serve would try it again and again.
+
+    Returns:
+        The settings of our application, the first where there are several.
 
     Raises:
         SettingsError: a key of ours is unknown, or breaks its rule.
         CheckpointError: the checkpoint is not there, or not whole.
     """
+    found = []
     for application in config.get("applications") or []:
         if application.get("import_path") == _IMPORT_PATH:
             settings = parse_settings(application.get("args") or {})
             if settings.model.engine != "fake":
                 check_file(resolve_path(settings.model.model_path))
+            found.append(settings)
+    return found[0] if found else Settings()
 
 
 def _base_url(config: dict[str, Any]) -> str:
@@ -111,6 +167,10 @@ def _announce(base: str, process: "subprocess.Popen[bytes]") -> None:
             f"\n  stop        Ctrl+C\n",
             flush=True,
         )
+
+
+def _say(text: str) -> None:
+    print(f"cvunet: {text}", flush=True)
 
 
 def _is_ready(base: str) -> bool:

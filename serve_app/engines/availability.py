@@ -1,5 +1,6 @@
 """Which engines can run here, and which of them is taken when nobody says."""
 
+import ctypes
 import importlib
 import importlib.util
 import sys
@@ -15,6 +16,7 @@ _MODULES = {
     "onnx": ("onnxruntime", "onnx", "onnxscript"),
     "tensorrt": ("tensorrt", "onnx", "onnxscript"),
 }
+_CUDA_DRIVER = "libcuda.so.1"
 _CPUINFO = Path("/proc/cpuinfo")
 # Intel and AMD, the same without AVX-512, Arm.
 _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "asimddp"}
@@ -107,5 +109,9 @@ def _does(engine: str, path: Path, precision: str) -> bool:
 
 
 def _has_gpu() -> bool:
+    try:
+        ctypes.CDLL(_CUDA_DRIVER)
+    except OSError:  # then torch has none either, and need not be imported for it
+        return False
     torch = need("torch", "torch")
     return bool(torch.cuda.is_available())

@@ -63,8 +63,8 @@ def test_an_answer_says_what_it_is(client: httpx.Client) -> None:
 
 def test_requests_at_once_share_batches(client: httpx.Client) -> None:
     image = encoded(picture(576, 1024), "JPEG")
-    with ThreadPoolExecutor(24) as pool:
-        answers = list(pool.map(lambda _: post(client, image), range(24)))
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: post(client, image), range(12)))
     sizes = [int(answer.headers["x-batch-size"]) for answer in answers]
     # How many share one follows from which stage is the slow one: tests/test_batching.py.
     assert max(sizes) > 1

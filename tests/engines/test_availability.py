@@ -146,3 +146,18 @@ def test_importing_engines_loads_no_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_a_graph_that_is_there_is_opened_without_torch(precision: str) -> None:
+    """A replica on a CPU is up seconds sooner for it."""
+    settings = ModelSettings(engine="openvino", precision=precision)
+    open_engine(settings)  # makes the graph where there is none yet
+    code = (
+        "import sys; from serve_app.engines import open_engine; "
+        "from serve_app.settings import ModelSettings; "
+        f"open_engine(ModelSettings(engine='auto', device='cpu', precision={precision!r})); "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

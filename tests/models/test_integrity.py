@@ -21,8 +21,8 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_whole_ones_pass(checkpoint: Path) -> None:
-    check_file(checkpoint)
-    check_file(resolve_path(ModelSettings().model_path))
+    for path in (checkpoint, resolve_path(ModelSettings().model_path)):
+        assert check_file(path) == load_checkpoint(path)[1].sha256
 
 
 def test_a_changed_byte_is_seen_by_both(checkpoint: Path) -> None:

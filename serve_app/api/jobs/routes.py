@@ -76,6 +76,7 @@ class JobRoutes:
         progress = await asyncio.to_thread(read_progress, folder.events)
         if progress.finished is not None and after >= progress.last_id:
             return Response(status_code=204)  # tells an EventSource that there is no more
+        request.state.in_flight.leave()  # it may last for hours, and goes on with another service
         return StreamingResponse(
             event_stream(folder, after),
             media_type="text/event-stream",

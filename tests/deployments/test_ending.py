@@ -1,0 +1,55 @@
+"""SIGTERM to a real service with work in flight: that is finished, and nothing else is taken."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+
+from benchmarks.running_service import RunningService, read_config, running_service, started_in
+from tests.conftest import encoded, picture
+
+_AT_ONCE = 6
+
+
+def test_sigterm_loses_no_request() -> None:
+    config = read_config()
+    config["applications"][0]["args"]["model"] = {"engine": "fake"}
+    with running_service(config) as service:
+        service.wait_until_ready()
+        everything = service.tree()
+        slow = encoded(picture(2304, 4096))
+        assert matte(service, slow).status_code == 200
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            answers = [pool.submit(matte, service, slow) for _ in range(_AT_ONCE)]
+            wait_for_work(service)
+            service.process.send_signal(signal.SIGTERM)
+            refused = until_refused(service)
+            assert not all(answer.done() for answer in answers)
+            assert {answer.result().status_code for answer in answers} == {200}
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert "retry-after" in refused.headers
+        assert service.process.wait(120) == 0
+        assert not psutil.wait_procs(everything, timeout=15)[1]
+        assert not started_in(str(service.log.parent))
+
+
+def matte(service: RunningService, image: bytes) -> httpx.Response:
+    return httpx.post(f"{service.url}/v1/matting", files={"image": image}, timeout=120)
+
+
+def wait_for_work(service: RunningService) -> None:
+    """Until the decoder is at it: all requests are in flight then."""
+    (replica,) = service.replicas("Preprocess")
+    idle = sum(child.cpu_times().user for child in replica.children(recursive=True))
+    while sum(c.cpu_times().user for c in replica.children(recursive=True)) < idle + 0.2:
+        time.sleep(0.05)
+
+
+def until_refused(service: RunningService) -> httpx.Response:
+    """The first answer that is no 200: the signal takes its time to be seen."""
+    small = encoded(picture())
+    while (answer := matte(service, small)).status_code == 200:
+        time.sleep(0.05)
+    return answer
