@@ -18,6 +18,7 @@ from pathlib import Path
 from serve_app import __version__
 from serve_app.engines.availability import need
 from serve_app.errors import CheckpointError, EngineError
+from serve_app.models.integrity import check_file
 
 logger = logging.getLogger("ray.serve.cvunet")
 
@@ -60,17 +61,17 @@ def load_graph(path: Path, precision: str, cache_path: Path) -> Graph:
                 "precision: auto, or export it again"
             )
         return graph
+    sha256 = _weights_sha256(path)
+    if precision == "int8":
+        return _quantised_beside(path, sha256)
+    precision = "fp32" if precision == "auto" else precision
+    kept = cache_path / f"{sha256[:16]}-{precision}-{__version__}-{FORMAT}.onnx"
+    if (cached := _read_cached(kept, sha256)) is not None:
+        return cached
+    from serve_app.engines.convert import convert
     from serve_app.models.checkpoint import load_checkpoint
 
     model, info = load_checkpoint(path)
-    if precision == "int8":
-        return _quantised_beside(path, info.sha256)
-    precision = "fp32" if precision == "auto" else precision
-    kept = cache_path / f"{info.sha256[:16]}-{precision}-{__version__}-{FORMAT}.onnx"
-    if (cached := _read_cached(kept, info.sha256)) is not None:
-        return cached
-    from serve_app.engines.convert import convert
-
     logger.info("making the ONNX graph of %s: once for these weights, some seconds", info.name)
     graph = convert(model, info, precision)
     _keep(graph, kept)
@@ -147,6 +148,15 @@ def read_metadata(content: bytes, path: Path) -> Mapping[str, str]:
     except Exception as exc:  # protobuf's own error classes differ between its versions
         raise EngineError(f"'{path}' is not an ONNX file: copy it again ({exc})") from exc
     return {prop.key: prop.value for prop in model.metadata_props}
+
+
+def _weights_sha256(path: Path) -> str:
+    if (sha256 := check_file(path)) is not None:
+        return sha256
+    # Torch alone reads a pickle; it takes seconds and memory to import.
+    from serve_app.models.checkpoint import load_checkpoint
+
+    return load_checkpoint(path)[1].sha256
 
 
 def _quantised_beside(checkpoint: Path, sha256: str) -> Graph:

@@ -21,8 +21,11 @@ _TYPES = {
 }
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path) -> str | None:
     """See that a model is there, and that a `.safetensors` file holds what its header says.
+
+    Returns:
+        The sha256 of the tensors, as `checkpoint.digest` gives it; None for a file of another kind.
 
     Raises:
         CheckpointError: no such file, cut short, or altered since it was written.
@@ -33,7 +36,7 @@ def check_file(path: Path) -> None:
             ".safetensors or .pth checkpoint, or an .onnx file"
         )
     if path.suffix != ".safetensors":
-        return
+        return None
     try:
         header, tensors = _read(path)
         said = header.get("__metadata__", {}).get("sha256")
@@ -47,6 +50,7 @@ def check_file(path: Path) -> None:
             f"checkpoint '{path}' has been altered: its tensors have sha256 {found[:12]}..., its "
             f"header says {said[:12]}...; copy it again from where it came"
         )
+    return found
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
