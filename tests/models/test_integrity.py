@@ -20,8 +20,10 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def test_whole_ones_pass(checkpoint: Path) -> None:
-    check_file(checkpoint)
+def test_whole_ones_pass(checkpoint: Path, tmp_path: Path) -> None:
+    assert check_file(checkpoint) == load_checkpoint(checkpoint)[1].sha256
+    (tmp_path / "mine.pth").touch()
+    assert check_file(tmp_path / "mine.pth") is None
     check_file(resolve_path(ModelSettings().model_path))
 
 
