@@ -62,7 +62,7 @@ def roll_out(state: ServeState, config: Config) -> float:
     Serve's own "RUNNING" is not what is waited for: on a small machine the autoscaler may want one
     replica more than there is room for.
     """
-    deployed, old = _deployed_at(state), state.replicas()
+    deployed, old = _deployed_at(state), state.replica_ids()
     start = time.monotonic()
     state.deploy(config)
     waited(lambda: _deployed_at(state) > deployed, "the new version is not deployed", 300)
@@ -78,7 +78,7 @@ def _deployed_at(state: ServeState) -> float:
 
 def _is_replaced(state: ServeState, old: dict[str, set[str]]) -> bool:
     """Whether each stage has replicas that take requests, none of them an old one."""
-    new = state.replicas()
+    new = state.replica_ids()
     return all(new.get(stage) and not new[stage] & replicas for stage, replicas in old.items())
 
 

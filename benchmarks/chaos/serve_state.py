@@ -50,7 +50,7 @@ class ServeState:
         """The pids of a stage's replicas that take requests."""
         return {replica.pid for replica in self.replicas(stage)}
 
-    def replicas(self) -> dict[str, set[str]]:
+    def replica_ids(self) -> dict[str, set[str]]:
         """The ids of each stage's replicas that take requests."""
         return {
             stage: {r["replica_id"] for r in found["replicas"] if r["state"] == "RUNNING"}

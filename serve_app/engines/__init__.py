@@ -61,7 +61,7 @@ def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> 
     if name == "openvino":
         from serve_app.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(graph, settings.device, settings.threads, reason)
+        return OpenVinoEngine(graph, settings.device, settings.threads, reason, cache_path)
     if name == "onnx":
         from serve_app.engines.onnx import OnnxEngine
 

@@ -1,6 +1,5 @@
 """Which engines can run here, and which of them is taken when nobody says."""
 
-import ctypes
 import importlib
 import importlib.util
 import sys
@@ -16,10 +15,13 @@ _MODULES = {
     "onnx": ("onnxruntime", "onnx", "onnxscript"),
     "tensorrt": ("tensorrt", "onnx", "onnxscript"),
 }
-_CUDA_DRIVER = "libcuda.so.1"
 _CPUINFO = Path("/proc/cpuinfo")
+_FLAGS = ("flags", "Features")  # x86, Arm
 # Intel and AMD, the same without AVX-512, Arm.
 _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "asimddp"}
+
+# NVIDIA's, its boards' with memory shared with the CPU, AMD's, and Windows' for Linux within it.
+_GPU_DEVICES = [Path("/dev", name) for name in ("nvidiactl", "nvmap", "kfd", "dxg")]
 
 # Fastest first, as measured on the network of this package.
 _ON_GPU = ("tensorrt", "torch")
@@ -94,12 +96,17 @@ def has_int8_dot_products() -> bool:
     """Whether this CPU multiplies and adds bytes in one instruction; without it int8 gains little
     and loses precision.
     """
+    return not _DOT_PRODUCTS.isdisjoint(cpu_flags())
+
+
+def cpu_flags() -> list[str]:
+    """What the CPU says that it can do, sorted; nothing where it is not Linux that is asked."""
     try:
         text = _CPUINFO.read_text("utf-8")
-    except OSError:  # not Linux
-        return False
-    flags = {flag for line in text.splitlines() for flag in line.partition(":")[2].split()}
-    return not flags.isdisjoint(_DOT_PRODUCTS)
+    except OSError:
+        return []
+    lines = (line.partition(":") for line in text.splitlines())
+    return sorted({f for key, _, value in lines if key.strip() in _FLAGS for f in value.split()})
 
 
 def _does(engine: str, path: Path, precision: str) -> bool:
@@ -109,9 +116,8 @@ def _does(engine: str, path: Path, precision: str) -> bool:
 
 
 def _has_gpu() -> bool:
-    try:
-        ctypes.CDLL(_CUDA_DRIVER)
-    except OSError:  # then torch has none either, and need not be imported for it
+    # Torch takes seconds and memory to import; where no driver has its device, the answer is known.
+    if sys.platform == "linux" and not any(path.exists() for path in _GPU_DEVICES):
         return False
     torch = need("torch", "torch")
     return bool(torch.cuda.is_available())

@@ -1,9 +1,9 @@
 """From the checkpoint's network to one ONNX graph for all sizes.
 
-The context branch sees the image shrunk as follows from its size (`shrink_to` of the network), which
-torch works out in Python: a plain export would freeze it and be wrong for other sizes. Here the
-network is exported from the two images, full and shrunk, to the alpha; a few ONNX operators before it, which
-read the shape, make both from the bytes.
+The context branch sees the image shrunk as follows from its size (`shrink_to` of the network). Torch
+works that out in Python: a plain export would freeze it and be wrong for other sizes. Here the
+network is exported from the two images, full and shrunk, to the alpha; a few ONNX operators before
+it, which read the shape, make both from the bytes.
 """
 
 import logging
@@ -22,8 +22,8 @@ _LARGEST = 16_384  # px per side; limits.max_edge
 
 # Bytes are cast first: TensorRT takes them at its inputs and outputs and nowhere else.
 # Blocks of factor x factor pixels are averaged, where the factor is the largest power of two that
-# leaves the longest side at `context_side` or more: 1 + 1 + 2 + 4 ... for each limit that it is over.
-# The rest of the way to the size of the view, if there is any, is bilinear.
+# leaves the longest side at `context_side` or more: 1 + 1 + 2 + 4 ... for each limit that it is
+# over. The rest of the way to the size of the view, if there is any, is bilinear.
 _FRONT = """
 <ir_version: 10, opset_import: ["" : {opset}]>
 front (uint8[n, height, width, 3] rgb, uint8[n, height, width] trimap)

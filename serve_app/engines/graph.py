@@ -61,14 +61,13 @@ def load_graph(path: Path, precision: str, cache_path: Path) -> Graph:
                 "precision: auto, or export it again"
             )
         return graph
-    sha256 = check_file(path) or _sha256_by_torch(path)
+    sha256 = _weights_sha256(path)
     if precision == "int8":
         return _quantised_beside(path, sha256)
     precision = "fp32" if precision == "auto" else precision
     kept = cache_path / f"{sha256[:16]}-{precision}-{__version__}-{FORMAT}.onnx"
     if (cached := _read_cached(kept, sha256)) is not None:
         return cached
-    # A replica that finds its graph never imports torch: it is up seconds sooner, and smaller.
     from serve_app.engines.convert import convert
     from serve_app.models.checkpoint import load_checkpoint
 
@@ -151,7 +150,10 @@ def read_metadata(content: bytes, path: Path) -> Mapping[str, str]:
     return {prop.key: prop.value for prop in model.metadata_props}
 
 
-def _sha256_by_torch(path: Path) -> str:
+def _weights_sha256(path: Path) -> str:
+    if (sha256 := check_file(path)) is not None:
+        return sha256
+    # Torch alone reads a pickle; it takes seconds and memory to import.
     from serve_app.models.checkpoint import load_checkpoint
 
     return load_checkpoint(path)[1].sha256

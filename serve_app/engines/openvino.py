@@ -1,31 +1,40 @@
 """OpenVINO on a CPU: the fastest engine there, the more so in int8."""
 
 import os
-from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from serve_app.engines.availability import need
 from serve_app.engines.base import EngineInfo, out_of_memory
+from serve_app.engines.compiled import compiled_for_all_sizes, kept_path
 from serve_app.engines.graph import Graph
 from serve_app.errors import EngineError
-from serve_app.types import Array, Size
+from serve_app.types import Array
 
-_KEPT = 16  # compiled sizes: about 60 MB each at 1024 px, and over a second to compile again
+_MOST_STREAMS = 4  # each holds the activations of one image, about 40 MB at 1024x576
+_LARGE = 2_500_000  # px; above, activations take hundreds of MB
 
 
 class OpenVinoEngine:
-    """Compiles the graph for each bucket when it first comes, and runs images one by one.
+    """Compiles the graph once for all sizes; an image alone has all cores, those of a batch share.
 
-    A graph compiled for one size is faster than one for all sizes, and a batch gains nothing on a
-    CPU: the sizes alone make few graphs, sizes times batches many.
+    Compiled for one size it is a twentieth faster, and each new size would cost a second. A batch
+    in one run gains nothing on a CPU, but images side by side with fewer cores each do: cores that
+    work on one image wait for each other after each layer.
     """
 
     def __init__(
-        self, graph: Graph, device: str = "auto", threads: int = 0, reason: str = "set"
+        self,
+        graph: Graph,
+        device: str = "auto",
+        threads: int = 0,
+        reason: str = "set",
+        cache_path: Path | None = None,
     ) -> None:
-        """Read a graph.
+        """Read a graph; `cache_path` is where it is kept compiled, and None keeps nothing.
 
         Raises:
             EngineError: OpenVINO is missing, or the device or the precision is not for it.
@@ -41,15 +50,22 @@ class OpenVinoEngine:
                 "precision: fp16 needs a GPU (half precision is slower than fp32 on a CPU): set "
                 "precision: fp32 or int8"
             )
-        self._core = openvino.Core()
-        self._model = self._core.read_model(graph.content)
-        self._options = {
-            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+        threads = threads or len(os.sched_getaffinity(0))
+        options = {
+            "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             # Where the CPU has bfloat16 units the default would use them, 8 bits of mantissa.
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        self._compiled: OrderedDict[Size, Any] = OrderedDict()
+        core = openvino.Core()
+        version = openvino.get_version()
+        kept = cache_path and kept_path(cache_path, graph.content, version, options)
+        compiled = compiled_for_all_sizes(core, graph.content, options, kept)
+        streams = min(threads, _MOST_STREAMS)
+        self._alone = core.import_model(compiled, "CPU", options)
+        self._shared = core.import_model(compiled, "CPU", {**options, "NUM_STREAMS": streams})
+        self._for_one = [self._alone.create_infer_request()]
+        self._for_many = [self._shared.create_infer_request() for _ in range(streams)]
         self.info = EngineInfo(
             graph.name,
             graph.version,
@@ -61,26 +77,39 @@ class OpenVinoEngine:
         )
 
     def predict(self, rgb: Array, trimap: Array) -> Array:
+        large = rgb.shape[1] * rgb.shape[2] > _LARGE
         try:
-            request = self._request((rgb.shape[1], rgb.shape[2]))
-            alphas = [
-                request.infer({"rgb": rgb[i : i + 1], "trimap": trimap[i : i + 1]})["alpha"].copy()
-                for i in range(len(rgb))
-            ]
+            return _run(self._for_one if large or len(rgb) == 1 else self._for_many, rgb, trimap)
         except (RuntimeError, MemoryError) as exc:
             if error := out_of_memory(exc, rgb, "cpu"):
                 raise error from exc
             raise
-        return np.concatenate(alphas)
+        finally:
+            if large:  # it would keep what its largest image took
+                self._alone.release_memory()
 
-    def _request(self, size: Size) -> Any:
-        """What runs one image of `size`: compiled before, or now in place of the least used."""
-        if size not in self._compiled:
-            model = self._model.clone()
-            model.reshape({"rgb": [1, *size, 3], "trimap": [1, *size]})
-            compiled = self._core.compile_model(model, "CPU", self._options)
-            self._compiled[size] = compiled.create_infer_request()
-            if len(self._compiled) > _KEPT:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(size)
-        return self._compiled[size]
+
+def _run(requests: Sequence[Any], rgb: Array, trimap: Array) -> Array:
+    """Run images one by one on each of the requests, which work side by side."""
+    alphas = np.empty(trimap.shape, np.uint8)
+    try:
+        for i in range(len(rgb) + len(requests)):
+            request, done = requests[i % len(requests)], i - len(requests)
+            if done >= 0:
+                request.wait()
+                alphas[done] = request.get_tensor("alpha").data[0]
+            if i < len(rgb):
+                request.start_async({"rgb": rgb[i : i + 1], "trimap": trimap[i : i + 1]})
+    except BaseException:
+        _settle(requests)
+        raise
+    return alphas
+
+
+def _settle(requests: Sequence[Any]) -> None:
+    """Wait until none is at work: one that is would refuse the next image."""
+    for request in requests:
+        try:
+            request.wait()
+        except RuntimeError:  # the failure that is being raised, or another like it
+            continue

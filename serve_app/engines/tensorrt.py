@@ -176,19 +176,30 @@ def build(trt: ModuleType, graph: Graph, plan: Plan, folder: Path) -> None:
     part.replace(path)
 
 
+# In the graph, what leads from the size to how far the view is shrunk.
+_WORKED_OUT = {
+    *("longest", "is_over", "over", "added", "growth", "factor"),
+    *("at_most", "wanted", "wanted_twice", "half_stride", "rounded_up", "two_strides"),
+    *("strides", "some_strides", "view"),
+}
+
+
 def at_size(content: bytes, size: Size) -> bytes:
     """The graph for one height and width, with how far the view is shrunk worked out.
 
     What is left open is the batch: TensorRT folds every other shape away.
     """
     onnx = need("onnx", "tensorrt")
+    from serve_app.models.unet import view_size
+
     model = onnx.load_model_from_string(content)
     nodes, values = model.graph.node, model.graph.initializer
     known = {v.name: onnx.numpy_helper.to_array(v) for v in values}
     factor = 1 + int(known["steps"][max(size) > known["limits"]].sum())
-    values.append(onnx.numpy_helper.from_array(np.array([factor], np.int64), "factor"))
-    made = {"longest", "is_over", "over", "added", "growth", "factor"}
-    for node in [node for node in nodes if node.output[0] in made]:
+    view = view_size(size, int(known["side"][0]))
+    for name, value in (("factor", [factor]), ("view", view)):
+        values.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+    for node in [node for node in nodes if node.output[0] in _WORKED_OUT]:
         nodes.remove(node)
     for value in [*model.graph.input, *model.graph.output]:
         for axis, side in enumerate(size, start=1):

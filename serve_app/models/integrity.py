@@ -25,7 +25,7 @@ def check_file(path: Path) -> str | None:
     """See that a model is there, and that a `.safetensors` file holds what its header says.
 
     Returns:
-        sha256 of its tensors, hex; None for a file of another kind.
+        The sha256 of the tensors, as `checkpoint.digest` gives it; None for a file of another kind.
 
     Raises:
         CheckpointError: no such file, cut short, or altered since it was written.

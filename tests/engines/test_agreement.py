@@ -12,7 +12,7 @@ from serve_app.engines.graph import Graph
 from serve_app.engines.onnx import OnnxEngine
 from serve_app.engines.openvino import OpenVinoEngine
 from serve_app.engines.torch import TorchEngine
-from serve_app.errors import EngineError, EngineOutOfMemory
+from serve_app.errors import EngineError
 from tests.conftest import picture
 
 ENGINES: list[Callable[..., Engine]] = [OpenVinoEngine, OnnxEngine]
@@ -73,15 +73,6 @@ def test_it_says_what_it_is(engine: Engine) -> None:
     assert len(engine.info.sha256) == 64
 
 
-def test_openvino_keeps_few_sizes(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.engines.openvino._KEPT", 2)
-    engine = OpenVinoEngine(graph)
-    for side in (32, 64, 32, 96):
-        rgb = picture(side, 64)[None]
-        engine.predict(rgb, unknown(rgb))
-    assert list(engine._compiled) == [(32, 64), (96, 64)]
-
-
 @pytest.mark.parametrize("make", ENGINES)
 def test_a_gpu_that_is_not_there_is_refused(make: Callable[..., Engine], graph: Graph) -> None:
     with pytest.raises(EngineError, match=r"device: cuda.* set device: cpu"):
@@ -93,18 +84,6 @@ def test_half_precision_on_a_cpu_is_refused(make: Callable[..., Engine], graph: 
     half = Graph(graph.content, "small", "3", graph.sha256, "fp16", graph.made_by)
     with pytest.raises(EngineError, match="fp16 needs a GPU"):
         make(half, "cpu")
-
-
-def test_out_of_memory_has_its_own_error(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = OpenVinoEngine(graph)
-
-    def fail(*_: object) -> None:
-        raise RuntimeError("std::bad_alloc")
-
-    monkeypatch.setattr(engine, "_request", fail)
-    rgb = picture(64, 64)[None]
-    with pytest.raises(EngineOutOfMemory, match="1 images of 64x64"):
-        engine.predict(rgb, unknown(rgb))
 
 
 def test_agreement_counts_levels() -> None:

@@ -1,5 +1,6 @@
 """Which engine `auto` takes, and what is said of one that is missing."""
 
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -48,6 +49,24 @@ def test_the_fastest_on_a_cpu(without: list[str]) -> None:
 def test_the_fastest_on_a_gpu(without: list[str]) -> None:
     without.append("tensorrt")
     assert choose_engine(WEIGHTS, "cuda", "auto")[0] == "torch"
+
+
+def test_torch_is_not_asked_for_a_gpu_without_a_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def note(module: str, extra: str) -> object:
+        asked.append(module)
+        return importlib.import_module(module)
+
+    monkeypatch.setattr(availability, "need", note)
+    monkeypatch.setattr(availability, "_GPU_DEVICES", [tmp_path / "nvidiactl"])
+    choose_engine(WEIGHTS, "auto", "auto")
+    assert asked == []
+    (tmp_path / "nvidiactl").touch()
+    choose_engine(WEIGHTS, "auto", "auto")
+    assert asked == ["torch"]
 
 
 def test_what_torch_cannot_do_is_not_left_to_it(without: list[str]) -> None:

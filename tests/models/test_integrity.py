@@ -20,9 +20,11 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def test_whole_ones_pass(checkpoint: Path) -> None:
-    for path in (checkpoint, resolve_path(ModelSettings().model_path)):
-        assert check_file(path) == load_checkpoint(path)[1].sha256
+def test_whole_ones_pass(checkpoint: Path, tmp_path: Path) -> None:
+    assert check_file(checkpoint) == load_checkpoint(checkpoint)[1].sha256
+    (tmp_path / "mine.pth").touch()
+    assert check_file(tmp_path / "mine.pth") is None
+    check_file(resolve_path(ModelSettings().model_path))
 
 
 def test_a_changed_byte_is_seen_by_both(checkpoint: Path) -> None:

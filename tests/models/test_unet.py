@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from serve_app.models.unet import STRIDE, UNetConfig, UNetMatting, shrink_to, stretched_sigmoid, view_size
+from serve_app.models.unet import (
+    STRIDE,
+    UNetConfig,
+    UNetMatting,
+    shrink_to,
+    stretched_sigmoid,
+    view_size,
+)
 
 
 @pytest.fixture(scope="module")
