@@ -1,9 +1,9 @@
 """From the checkpoint's network to one ONNX graph for all sizes.
 
-The context branch sees the image shrunk as follows from its size (`shrink_to` of the network). Torch
-works that out in Python: a plain export would freeze it and be wrong for other sizes. Here the
-network is exported from the two images, full and shrunk, to the alpha; a few ONNX operators before
-it, which read the shape, make both from the bytes.
+The context branch sees the image shrunk as follows from its size (`shrink_to` of the network).
+Torch works that out in Python: a plain export would freeze it and be wrong for other sizes. Here
+the network is exported from the two images, full and shrunk, to the alpha; a few ONNX operators
+before it, which read the shape, make both from the bytes.
 """
 
 import logging
