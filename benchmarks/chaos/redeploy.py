@@ -1,11 +1,11 @@
 """New configurations rolled out while requests keep coming."""
 
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import httpx
+import torch
 
 from benchmarks.chaos.config import Config, with_args
 from benchmarks.chaos.outcome import Outcome, at_most
@@ -15,6 +15,7 @@ from benchmarks.chaos.replicas import wait_for_answers, waited
 from benchmarks.chaos.serve_state import ServeState, serve_state
 from benchmarks.chaos.traffic import causes, failed, photo, steady_traffic
 from benchmarks.running_service import RunningService
+from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 from serve_app.settings import ROOT
 
 _CLIENTS = 4
@@ -31,19 +32,23 @@ def redeploy(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
         tempfile.TemporaryDirectory() as folder,
         steady_traffic(service.url, photo(), _CLIENTS) as answers,
     ):
-        checkpoint = _copied_checkpoint(Path(folder))
+        checkpoint = _another_checkpoint(Path(folder))
         wait_for_answers(answers, _CLIENTS)
         options_s = roll_out(state, options)
         new_limit = _get(service, "/v1/limits")["max_batch_files"]
         checkpoint_s = roll_out(state, with_args(options, "model", model_path=str(checkpoint)))
-        name = _model(service)
+        weights = _weights(service)
         back_s = roll_out(state, config)
         time.sleep(_AFTER_S)
     return Outcome(
         [
             at_most("failed requests", len(failed(answers)), 0),
             at_most("new options not in effect", int(new_limit != limit), 0),
-            at_most("new checkpoint not in effect", int(name != checkpoint.stem), 0),
+            at_most(
+                "new checkpoint not in effect",
+                int(weights != load_checkpoint(checkpoint)[1].sha256),
+                0,
+            ),
         ],
         {
             "requests": len(answers),
@@ -82,14 +87,19 @@ def _is_replaced(state: ServeState, old: dict[str, set[str]]) -> bool:
     return all(new.get(stage) and not new[stage] & replicas for stage, replicas in old.items())
 
 
-def _copied_checkpoint(folder: Path) -> Path:
-    source = ROOT / "pretrained" / "cvunet_matting.safetensors"
-    return Path(shutil.copy(source, folder / "another.safetensors"))
+def _another_checkpoint(folder: Path) -> Path:
+    """Ours with one weight changed: nothing made from ours serves it."""
+    model, info = load_checkpoint(ROOT / "pretrained" / "cvunet_matting.safetensors")
+    with torch.no_grad():
+        model.detail.head.bias[0] += 0.01
+    path = folder / "another.safetensors"
+    save_checkpoint(path, model, version=info.version, metrics={})
+    return path
 
 
-def _model(service: RunningService) -> str:
+def _weights(service: RunningService) -> str:
     (model,) = _get(service, "/v1/models")["models"]  # type: ignore[misc]
-    return str(model["name"])
+    return str(model["sha256"])
 
 
 def _get(service: RunningService, path: str) -> dict[str, object]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from serve_app.commands.fit import cores_here, fitted
 from serve_app.drain import announce_end, wait_until_idle
 from serve_app.errors import SettingsError
 from serve_app.models.integrity import check_file
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="cvunet") as folder:
         file = Path(os.environ.get("CVUNET_DRAIN_FILE") or Path(folder, "drain"))
         file.write_bytes(b"")
-        process = _serve_run(arguments.config, file)
+        process = _serve_run(_for_this_machine(arguments.config, config, Path(folder)), file)
         threading.Thread(target=_announce, args=(base, process), daemon=True).start()
         on_end = _end_once_idle(process, file, drain_s)
         signal.signal(signal.SIGTERM, on_end)
@@ -79,6 +80,15 @@ def run(arguments: argparse.Namespace) -> int:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(signal.SIGHUP, on_end)
         return process.wait()
+
+
+def _for_this_machine(path: Path, config: dict[str, Any], folder: Path) -> Path:
+    """The config's file; where a Ray is started here, a copy of it with replicas that fit."""
+    if "RAY_ADDRESS" in os.environ:
+        return path
+    copy = folder / path.name
+    copy.write_text(yaml.safe_dump(fitted(config, cores_here())), "utf-8")
+    return copy
 
 
 def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
