@@ -14,8 +14,8 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # a Ray of our own listens on loopback only
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray's ports on 127.0.0.1
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its words are in its log files
 }
+_QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}  # this process says its own; Ray's are in its log files
 _TRIES = 3  # Ray gives itself 30 s to start, which a machine that is busy may not keep
 _STORE = 300_000_000  # bytes of shared memory for the list and what is between the stages
 
@@ -37,7 +37,7 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
         SettingsError: Ray Data's packages are missing, or the cluster is not there.
     """
     address = os.environ.get("RAY_ADDRESS")
-    for name, value in (_DEFAULTS if not address else {}).items():
+    for name, value in (_QUIET if address else _DEFAULTS | _QUIET).items():
         os.environ.setdefault(name, value)
     ray = _imported()
     _start(ray, address, staged)
@@ -69,7 +69,8 @@ def _imported() -> Any:
 def _start(ray: Any, address: str | None, staged: bool) -> None:
     for tries_left in reversed(range(1 if address else _TRIES)):
         try:
-            return _init(ray, address, staged)
+            _init(ray, address, staged)
+            return
         except Exception as exc:  # Ray raises that very class
             ray.shutdown()
             if not tries_left:

@@ -53,14 +53,14 @@ class Lines:
         self._start = self._said = time.monotonic()
 
     def more(self, images: int) -> None:
-        if not self._count:  # the pace counts from when the first work was there
-            self._start = time.monotonic()
         self._total += images
 
     def step(self, failed: bool) -> None:
+        now = time.monotonic()
+        if not self._count:
+            self._start = self._said = now  # until now the workers were starting
         self._count += 1
         self._failed += failed
-        now = time.monotonic()
         if now - self._said >= _EVERY_S:
             self._said = now
             self.say(self._line(now))
@@ -71,7 +71,7 @@ class Lines:
     def close(self) -> None: ...
 
     def _line(self, now: float) -> str:
-        pace = self._count / max(1e-9, now - self._start)
+        pace = (self._count - 1) / (now - self._start)
         left = (self._total - self._count) / pace
         return (
             f"{self._count}/{self._total} images, {self._failed} failed, {pace:.2f}/s, "
