@@ -27,8 +27,9 @@ def run_tasks(tasks: Sequence[Task], job: Job, pools: Pools) -> Iterator[Outcome
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # what was in one is told as failed
     context.target_max_block_size = _BLOCK
-    rows = [asdict(task) for task in tasks]
-    data = ray.data.from_items(rows, override_num_blocks=_blocks(len(rows), pools))
+    blocks = _blocks(len(tasks), pools)
+    pools = pools.at_most(blocks)
+    data = ray.data.from_items([asdict(task) for task in tasks], override_num_blocks=blocks)
     data = _staged(data, job, pools) if pools.reader else _fused(data, job, pools)
     for table in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield from (from_row(row) for row in table.to_pylist())

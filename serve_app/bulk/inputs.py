@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from serve_app.bulk.places import OWN, Folder, LocalFolder, local_path, open_folder, read_uri
 from serve_app.errors import InputError
@@ -69,7 +70,7 @@ def _listed(source: str, target: str) -> Iterator[Input]:
         folder, pattern = open_folder(source), None
         if path and not path.is_dir():
             raise InputError(f"SRC '{source}' is no folder, image, glob or manifest: name one")
-    within = _within(target, folder.uri("").rstrip("/"))
+    within = _within(target, folder.name.rstrip("/"))
     for found in folder.files():
         if not is_image_name(found.path) or found.path.startswith(f"{OWN}/"):
             continue
@@ -83,7 +84,7 @@ def _listed(source: str, target: str) -> Iterator[Input]:
 
 def _within(target: str, source: str) -> str | None:
     """DST as a path within SRC, with `/` at its end; None where it is elsewhere."""
-    folder = open_folder(target).uri("").rstrip("/")
+    folder = open_folder(target).name.rstrip("/")
     if folder == source:
         raise InputError(f"SRC and DST are both '{target}': give DST a folder of its own")
     return folder[len(source) + 1 :] + "/" if folder.startswith(f"{source}/") else None
@@ -97,7 +98,6 @@ def _manifest(source: str, settle: Settle) -> Iterator[Input]:
     else:
         rows = _read_parquet(data, source)
     check_rows(rows)
-    base = source.rpartition("/")[0] or "."
     for number, cells in enumerate(rows, 1):
         row = read_row(number, cells, settle)
         if row.error:
@@ -105,8 +105,15 @@ def _manifest(source: str, settle: Settle) -> Iterator[Input]:
             continue
         own = row.options.model_dump_json() if row.options else ""
         format = row.options.format if row.options else ""
-        uri = row.uri if "://" in row.uri or row.uri.startswith("/") else f"{base}/{row.uri}"
-        yield _checked(Input(uri, row.name, _digest(own), own, format))
+        yield _checked(Input(_beside(source, row.uri), row.name, _digest(own), own, format))
+
+
+def _beside(manifest: str, uri: str) -> str:
+    """What a row names: a path that is not absolute starts where the manifest lies."""
+    if "://" in uri or uri.startswith("/"):
+        return uri
+    parts = urlsplit(manifest) if "://" in manifest else SplitResult("", "", manifest, "", "")
+    return urlunsplit(parts._replace(path=str(PurePosixPath(parts.path).parent / uri)))
 
 
 def _read_parquet(data: bytes, source: str) -> list[Cells]:

@@ -1,5 +1,6 @@
 """What a run has done so far, and when it is written down."""
 
+import math
 import time
 from array import array
 from collections import defaultdict
@@ -29,7 +30,13 @@ class Journal:
         self._start = self._written = time.monotonic()
         self._full = False
         self.done = self.again = self.bytes_in = self.bytes_out = 0
+        self._began, self._ended = math.inf, 0.0  # unix time, s
         self.timings: Mapping[str, array[float]] = defaultdict(lambda: array("f"))
+
+    @property
+    def per_second(self) -> float | None:
+        """Images a second, from the start of the first one to the end of the last one."""
+        return self.done / (self._ended - self._began) if self.done else None
 
     @property
     def failed(self) -> int:
@@ -42,8 +49,11 @@ class Journal:
             return
         self._failed.pop(outcome.uri + outcome.name, None)
         self._sizes[outcome.name] = outcome.bytes_out
-        self.done += not outcome.again
         self.again += outcome.again
+        if not outcome.again:
+            self.done += 1
+            self._began = min(self._began, outcome.started)
+            self._ended = max(self._ended, outcome.ended)
         self.bytes_in += outcome.bytes_in
         self.bytes_out += outcome.bytes_out
         for stage, ms in outcome.timings.items():

@@ -8,7 +8,7 @@ are no more than there is. Nothing else asks for a CPU (the list of images is in
 before anything starts), so no pool can wait for what another one holds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from serve_app.errors import InputError
@@ -25,6 +25,9 @@ class Pool:
     cpus: float  # of each
     gpus: float = 0  # of each
 
+    def at_most(self, size: int) -> "Pool":
+        return replace(self, size=min(size, self.size))
+
 
 @dataclass(frozen=True, slots=True)
 class Pools:
@@ -34,6 +37,15 @@ class Pools:
     network: Pool  # fused: it does everything
     reader: Pool | None = None
     writer: Pool | None = None
+
+    def at_most(self, size: int) -> "Pools":
+        """No more actors of a kind than there are blocks for them."""
+        return Pools(
+            self.layout,
+            self.network.at_most(size),
+            self.reader and self.reader.at_most(size),
+            self.writer and self.writer.at_most(size),
+        )
 
     @property
     def workers(self) -> int:

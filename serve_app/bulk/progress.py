@@ -16,8 +16,9 @@ class Progress(Protocol):
     def close(self) -> None: ...
 
 
-def open_progress(stream: TextIO = sys.stderr) -> Progress:
-    return Bar() if stream.isatty() else Lines(stream)
+def open_progress() -> Progress:
+    """What suits stderr."""
+    return Bar() if sys.stderr.isatty() else Lines(sys.stderr)
 
 
 class Bar:

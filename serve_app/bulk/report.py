@@ -26,7 +26,8 @@ class Totals:
     failed: int
     bytes_in: int
     bytes_out: int
-    seconds: float  # from the first work to the last
+    seconds: float  # the start of the workers among them
+    per_second: float | None  # images, while they worked
 
 
 def report_values(
@@ -44,7 +45,7 @@ def report_values(
         **how,
         "counts": counts,
         "seconds": round(totals.seconds, 3),
-        "images_per_second": round(totals.done / totals.seconds, 3) if totals.seconds else None,
+        "images_per_second": totals.per_second and round(totals.per_second, 3),
         "bytes_in": totals.bytes_in,
         "bytes_out": totals.bytes_out,
         "stages_ms": {name: _summary(timings[name]) for name in STAGES if timings.get(name)},

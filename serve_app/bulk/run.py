@@ -247,6 +247,7 @@ class _Run:
             journal.bytes_in,
             journal.bytes_out,
             self._seconds,
+            journal.per_second,
         )
         values = report_values(wish_of(self._request), self._how, totals, journal.timings)
         write_report(self._folder, values, [*self._before, *self._given])

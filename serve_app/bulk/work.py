@@ -1,9 +1,11 @@
 """One image of a job: read, prepare, predict, finish, write; whatever fails, fails for it alone."""
 
 import errno
+import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,6 +52,8 @@ class Outcome:
     bytes_in: int = 0
     bytes_out: int = 0
     again: bool = False  # it was there already: a worker died after it
+    started: float = 0.0  # unix time, s
+    ended: float = 0.0
     timings: Mapping[str, float] = field(default_factory=dict)  # ms by stage
 
 
@@ -59,6 +63,7 @@ class Ready:
 
     task: Task
     bytes_in: int
+    started: float  # unix time, s
     prepared: Prepared
     prediction: Prediction | None = None
 
@@ -97,6 +102,7 @@ class ImageWork:
         self._claims.take(task)
         check_room(self._folder)
         timings: dict[str, float] = {}
+        started = time.time()
         with timed(timings, "read"):
             data = read_uri(task.uri)
         if self._decode is None:
@@ -110,7 +116,8 @@ class ImageWork:
             settings.batching.bucket_step,
             self._decode,
         )
-        return Ready(task, len(data), replace(prepared, timings=timings | dict(prepared.timings)))
+        timings |= prepared.timings
+        return Ready(task, len(data), started, replace(prepared, timings=timings))
 
     def _give(self, ready: Ready) -> Outcome:
         assert ready.prediction is not None  # noqa: S101 - the stage before saw to it
@@ -123,6 +130,8 @@ class ImageWork:
             ready.task.uri,
             bytes_in=ready.bytes_in,
             bytes_out=len(result.body),
+            started=ready.started,
+            ended=time.time(),
             timings=timings,
         )
 
@@ -170,13 +179,11 @@ class Claims:
             claim.unlink(missing_ok=True)
 
     def _of(self, task: Task) -> list[Path]:
-        name = f"{hash_of(task.name)}"
+        name = _short(task.name)
         return [self._place / f"{name}.{number}" for number in range(1, _TRIES + 1)]
 
 
-def hash_of(name: str) -> str:
-    import hashlib
-
+def _short(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
