@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +43,7 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
         os.environ.setdefault(name, value)
     ray = _imported()
     _start(ray, address, staged)
+    _take_sigterm_back()
     try:
         found = ray.cluster_resources()
         yield Resources(
@@ -50,6 +53,12 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
         )
     finally:
         ray.shutdown()
+
+
+def _take_sigterm_back() -> None:
+    """Ray puts a handler of its own, which aborts, under that of Python."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _imported() -> Any:

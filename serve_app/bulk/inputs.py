@@ -38,7 +38,11 @@ class Input:
 
 
 def is_manifest(source: str) -> bool:
-    return PurePosixPath(source.partition("?")[0]).suffix.lower() in _MANIFESTS
+    return _suffix(source) in _MANIFESTS
+
+
+def _suffix(source: str) -> str:
+    return PurePosixPath(_without_query(source)[0]).suffix.lower()
 
 
 def read_inputs(source: str, target: str, settle: Settle) -> list[Input]:
@@ -63,7 +67,7 @@ def _listed(source: str, target: str) -> Iterator[Input]:
     pattern: str | None
     if path and path.is_file():
         folder, pattern = LocalFolder(path.parent), re.escape(path.name)
-    elif _WILD.search(source) and not (path and path.is_dir()):
+    elif _is_glob(source) and not (path and path.is_dir()):
         base, wild = _split(source)
         folder, pattern = open_folder(base), _as_regex(wild)
     else:
@@ -93,7 +97,7 @@ def _within(target: str, source: str) -> str | None:
 def _manifest(source: str, settle: Settle) -> Iterator[Input]:
     data = read_uri(source)
     rows: list[Cells]
-    if is_manifest(source) and PurePosixPath(source.partition("?")[0]).suffix.lower() == ".csv":
+    if _suffix(source) == ".csv":
         rows = list(read_csv(data))
     else:
         rows = _read_parquet(data, source)
@@ -152,12 +156,26 @@ def _checked(input: Input) -> Input:
     return Input(input.uri, input.name, error=error)
 
 
+def _is_glob(source: str) -> bool:
+    return bool(_WILD.search(_without_query(source)[0]))
+
+
+def _without_query(source: str) -> tuple[str, str]:
+    """A URI and its query, with the question mark; a path has none."""
+    if "://" not in source:
+        return source, ""
+    uri, mark, query = source.partition("?")
+    return uri, mark + query
+
+
 def _split(glob: str) -> tuple[str, str]:
     """The folder before the first wildcard, and the rest."""
+    glob, query = _without_query(glob)
     parts = glob.split("/")
     first = next(i for i, part in enumerate(parts) if _WILD.search(part))
     base = "/".join(parts[:first])
-    return base or ("/" if glob.startswith("/") else "."), "/".join(parts[first:])
+    base = base or ("/" if glob.startswith("/") else ".")
+    return base + query, "/".join(parts[first:])
 
 
 def _as_regex(glob: str) -> str:
