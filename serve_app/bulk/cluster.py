@@ -42,8 +42,10 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
     for name, value in (_QUIET if address else _DEFAULTS | _QUIET).items():
         os.environ.setdefault(name, value)
     ray = _imported()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     _start(ray, address, staged)
-    _take_sigterm_back()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put handlers of its own there
     try:
         found = ray.cluster_resources()
         yield Resources(
@@ -53,12 +55,6 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
         )
     finally:
         ray.shutdown()
-
-
-def _take_sigterm_back() -> None:
-    """Ray puts a handler of its own, which aborts, under that of Python."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _imported() -> Any:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from serve_app.bulk.places import OWN, Folder, LocalFolder, local_path, open_folder, read_uri
 from serve_app.errors import InputError
@@ -96,11 +96,7 @@ def _within(target: str, source: str) -> str | None:
 
 def _manifest(source: str, settle: Settle) -> Iterator[Input]:
     data = read_uri(source)
-    rows: list[Cells]
-    if _suffix(source) == ".csv":
-        rows = list(read_csv(data))
-    else:
-        rows = _read_parquet(data, source)
+    rows = _read_table(data, source)
     check_rows(rows)
     for number, cells in enumerate(rows, 1):
         row = read_row(number, cells, settle)
@@ -116,11 +112,15 @@ def _beside(manifest: str, uri: str) -> str:
     """What a row names: a path that is not absolute starts where the manifest lies."""
     if "://" in uri or uri.startswith("/"):
         return uri
-    parts = urlsplit(manifest) if "://" in manifest else SplitResult("", "", manifest, "", "")
+    if path := local_path(manifest):
+        return str(path.parent / uri)
+    parts = urlsplit(manifest)
     return urlunsplit(parts._replace(path=str(PurePosixPath(parts.path).parent / uri)))
 
 
-def _read_parquet(data: bytes, source: str) -> list[Cells]:
+def _read_table(data: bytes, source: str) -> list[Cells]:
+    if _suffix(source) == ".csv":
+        return list(read_csv(data))
     from pyarrow import ArrowException, parquet
 
     try:

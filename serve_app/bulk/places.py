@@ -188,6 +188,11 @@ def local_path(text: str) -> Path | None:
     return None
 
 
+def absolute(text: str) -> str:
+    """The same place from wherever a worker runs."""
+    return str(local_path(text) or text)
+
+
 def without_secrets(uri: str) -> str:
     """A URI as it may be shown and kept: no key, no signature."""
     if "://" not in uri:

@@ -14,7 +14,7 @@ from serve_app.bulk.inputs import Input, is_manifest, read_inputs
 from serve_app.bulk.journal import Journal
 from serve_app.bulk.layout import Pools, lay_out
 from serve_app.bulk.ledger import Ledger, own_folders
-from serve_app.bulk.places import Folder, local_path, open_folder, without_secrets
+from serve_app.bulk.places import Folder, absolute, local_path, open_folder, without_secrets
 from serve_app.bulk.plan import Plan, Task, check_empty, make_plan, wanted_names
 from serve_app.bulk.progress import Progress
 from serve_app.bulk.report import Totals, report_values, write_report
@@ -126,7 +126,7 @@ class _Run:
             request.settings,
             request.options,
             request.background,
-            request.target,
+            absolute(request.target),
             secrets.token_hex(8),
         )
         self._how: dict[str, Any] = {"layout": "none", "workers": 0, "nodes": 0}
