@@ -15,7 +15,7 @@ from serve_app.batching import BatchItem
 from serve_app.bulk.places import OWN, Folder, LocalFolder, open_folder, read_uri
 from serve_app.bulk.plan import Task
 from serve_app.errors import InternalError, MattingError, StorageFull
-from serve_app.imaging.isolated import IsolatedDecoder
+from serve_app.imaging.decode import Decode, decode
 from serve_app.options import Options
 from serve_app.postprocess import finish
 from serve_app.preprocess import prepare
@@ -75,11 +75,11 @@ class Ready:
 class ImageWork:
     """The stages before and after the network."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, decode: Decode = decode) -> None:
         self._job = job
+        self._decode = decode
         self._folder = open_folder(job.target)
         self._claims = Claims(self._folder, job.run)
-        self._decode: IsolatedDecoder | None = None
 
     def take(self, task: Task) -> Ready | Outcome:
         """Read and prepare; an outcome where that ends it."""
@@ -105,9 +105,6 @@ class ImageWork:
         started = time.time()
         with timed(timings, "read"):
             data = read_uri(task.uri)
-        if self._decode is None:
-            # In a process of its own: one file that hangs or crashes its decoder stops no other.
-            self._decode = IsolatedDecoder()
         settings = self._job.settings
         prepared = prepare(
             Upload(data, self._job.background),

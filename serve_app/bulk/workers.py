@@ -1,7 +1,8 @@
 """What Ray Data's actors run: all stages in one, or one of three.
 
 Tables of Arrow go in and come out. Between stages an image travels as one pickled value, so that
-the object store holds it and nobody looks into it.
+the object store holds it and nobody looks into it. Files are decoded in a process of its own: one
+that hangs or crashes its decoder stops no other.
 """
 
 import pickle
@@ -11,10 +12,11 @@ from typing import Any
 
 import cv2
 
-from serve_app.batching import predict_all
+from serve_app.batching import predict_all, warm_up
 from serve_app.bulk.plan import Task
 from serve_app.bulk.work import ImageWork, Job, Outcome, Ready, as_row, failure
 from serve_app.engines import open_engine
+from serve_app.imaging.isolated import IsolatedDecoder
 
 Table = Any  # of pyarrow
 
@@ -26,8 +28,8 @@ class Whole:
 
     def __init__(self, job: Job, threads: int) -> None:
         cv2.setNumThreads(1)  # the actors are the parallelism
+        self._work = ImageWork(job, IsolatedDecoder())
         self._network = _Network(job, threads)
-        self._work = ImageWork(job)
 
     def __call__(self, table: Table) -> Iterator[Table]:
         for task in tasks_of(table):
@@ -46,7 +48,7 @@ class Reader:
 
     def __init__(self, job: Job) -> None:
         cv2.setNumThreads(1)
-        self._work = ImageWork(job)
+        self._work = ImageWork(job, IsolatedDecoder())
 
     def __call__(self, table: Table) -> Iterator[Table]:
         for task in tasks_of(table):
@@ -86,9 +88,10 @@ class _Network:
     """The engine, for images on their way."""
 
     def __init__(self, job: Job, threads: int) -> None:
-        model = job.settings.model
+        model, batching = job.settings.model, job.settings.batching
         chosen = model.threads or threads
         self._engine = open_engine(model.model_copy(update={"threads": chosen}))
+        warm_up(self._engine, batching.warmup, batching.bucket_step)
 
     def predict(self, images: list[Ready]) -> list[Ready | Outcome]:
         answers = predict_all(self._engine, [image.item for image in images])
