@@ -61,6 +61,7 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.ramp
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.bulk --layouts fused staged --kills 10
 	$(BIN)/python -m benchmarks.report
 
 ## make bench-gpu the same on a GPU: engines, ladder and the roofline

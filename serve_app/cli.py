@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from serve_app import __version__
-from serve_app.commands import evaluate, export, info, matte, serve
+from serve_app.commands import bulk, evaluate, export, info, matte, serve
 from serve_app.errors import MattingError
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"cvunet-serve {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (matte, evaluate, export, info, serve):
+    for command in (matte, bulk, evaluate, export, info, serve):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -15,7 +15,9 @@ from tests.engines.test_external import RED, network
 from tests.readme import TEXT, shell_lines
 
 # What `serve` and `export` do has tests of its own: both take their time.
-COMMANDS = [w[1:] for w in shell_lines("cvunet") if w[1] not in ("serve", "export")]
+# `bulk` has them too, beside the other tests that need a Ray.
+ELSEWHERE = ("serve", "export", "bulk")
+COMMANDS = [w[1:] for w in shell_lines("cvunet") if w[1] not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

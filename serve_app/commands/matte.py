@@ -9,16 +9,20 @@ from typing import Any
 from tqdm import tqdm
 
 from serve_app.commands.model_arguments import add_model_arguments, read_settings
+from serve_app.commands.option_arguments import (
+    add_option_arguments,
+    given_options,
+    settle_options,
+)
 from serve_app.engines import open_engine
 from serve_app.errors import InputError, InvalidOption, MattingError
-from serve_app.options import DEFAULT_PRESET, Options, load_presets, resolve_options
+from serve_app.names import IMAGE_SUFFIXES, SUFFIXES, UniqueNames, output_name
+from serve_app.options import Options, load_presets
 from serve_app.pipeline import Pipeline
 from serve_app.settings import resolve_path
 from serve_app.types import Upload
 
-SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg", "zip": ".zip"}
 _FORMATS = {suffix: name for name, suffix in SUFFIXES.items()} | {".jpeg": "jpeg"}
-_IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 
 
 def add_parser(commands: Any) -> None:
@@ -29,13 +33,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("source", type=Path, metavar="IN", help="an image, or a folder of images")
     parser.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder to fill")
-    options = parser.add_argument_group("options", "as in the HTTP API; one given wins over preset")
-    options.add_argument("--preset", help=f"named set of the options below ({DEFAULT_PRESET})")
-    for name, field in Options.model_fields.items():
-        options.add_argument(
-            f"--{name.replace('_', '-')}", dest=name, help=_help(field.description)
-        )
-    options.add_argument("--background-image", type=Path, metavar="FILE", help="goes behind")
+    options = add_option_arguments(parser)
     options.add_argument("--trimap", type=Path, metavar="FILE", help="0 back, 255 front, else open")
     add_model_arguments(parser)
     parser.set_defaults(run=run)
@@ -58,24 +56,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _help(text: str | None) -> str:
-    return (text or "").replace("%", "%%")  # argparse formats its help texts
-
-
 def _read_options(arguments: argparse.Namespace, presets: dict[str, dict[str, Any]]) -> Options:
-    given = {name: getattr(arguments, name) for name in ("preset", *Options.model_fields)}
+    given = given_options(arguments)
     by_suffix = _FORMATS.get(arguments.target.suffix.lower())
     if by_suffix and not arguments.source.is_dir():
         given["format"] = given["format"] or by_suffix
-    has_image = arguments.background_image is not None
-    return resolve_options(given, presets, has_background_image=has_image)
+    return settle_options(given, arguments, presets)
 
 
 def _matte_folder(pipeline: Pipeline, arguments: argparse.Namespace, options: Options) -> int:
-    pairs = list(_pairs(arguments.source, arguments.target, SUFFIXES[_format(options)]))
+    pairs = list(_pairs(arguments.source, arguments.target, _format(options)))
     if not pairs:
         raise InputError(
-            f"no images in '{arguments.source}': looked for {' '.join(sorted(_IMAGES))}"
+            f"no images in '{arguments.source}': looked for {' '.join(sorted(IMAGE_SUFFIXES))}"
         )
     failed = 0
     with tqdm(pairs, unit="image", disable=None) as progress:
@@ -106,19 +99,13 @@ def _matte_file(
     part.replace(target)
 
 
-def _pairs(folder: Path, out: Path, suffix: str) -> Iterator[tuple[Path, Path]]:
+def _pairs(folder: Path, out: Path, format: str) -> Iterator[tuple[Path, Path]]:
     """Each image of the tree and its place in the other; `a.jpg` and `a.png` don't collide."""
-    taken: set[Path] = set()
+    names = UniqueNames()
     for source in sorted(folder.rglob("*")):
-        if source.suffix.lower() not in _IMAGES or not source.is_file():
+        if source.suffix.lower() not in IMAGE_SUFFIXES or not source.is_file():
             continue
-        wanted = out / source.relative_to(folder).with_suffix(suffix)
-        target, number = wanted, 2
-        while target in taken:
-            target = wanted.with_stem(f"{wanted.stem}-{number}")
-            number += 1
-        taken.add(target)
-        yield source, target
+        yield source, out / names.take(output_name(source.relative_to(folder).as_posix(), format))
 
 
 def _format(options: Options) -> str:
