@@ -33,7 +33,7 @@ class Resources:
 
 @contextmanager
 def ray_cluster(staged: bool) -> Iterator[Resources]:
-    """Start Ray, or join it; what was started ends with the block.
+    """Start Ray, or join it; what was started ends with the block, what was joined before stays.
 
     Raises:
         SettingsError: Ray Data's packages are missing, or the cluster is not there.
@@ -42,17 +42,15 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
     for name, value in (_QUIET if address else _DEFAULTS | _QUIET).items():
         os.environ.setdefault(name, value)
     ray = _imported()
+    if ray.is_initialized():
+        yield _resources(ray)
+        return
     on_sigterm = signal.getsignal(signal.SIGTERM)
     _start(ray, address, staged)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put handlers of its own there
     try:
-        found = ray.cluster_resources()
-        yield Resources(
-            int(found.get("CPU", 0)),
-            int(found.get("GPU", 0)),
-            sum(bool(node["Alive"]) for node in ray.nodes()),
-        )
+        yield _resources(ray)
     finally:
         ray.shutdown()
 
@@ -69,6 +67,12 @@ def _imported() -> Any:
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return ray
+
+
+def _resources(ray: Any) -> Resources:
+    found = ray.cluster_resources()
+    nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    return Resources(int(found.get("CPU", 0)), int(found.get("GPU", 0)), nodes)
 
 
 def _start(ray: Any, address: str | None, staged: bool) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serve_app.cli import main
+from serve_app.settings import ROOT
 from tests.conftest import encoded, picture
 
 Bulk = Callable[..., int]
@@ -20,41 +22,61 @@ ENVIRONMENT = {
 }
 
 
+class Commands:
+    """Runs commands on a cluster that stays up, so that each test need not start one."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.bulk.commands"],
+            cwd=ROOT,
+            env={**os.environ, **ENVIRONMENT, "RAY_ADDRESS": ""},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.address = self._receive()
+
+    def run(self, *arguments: object) -> int:
+        """Run `cvunet bulk` with the engine that has no network; gives its exit status."""
+        words = ["bulk", *(str(each) for each in arguments), "--engine", "fake"]
+        assert self._process.stdin is not None
+        self._process.stdin.write(
+            json.dumps({"arguments": words, "folder": str(Path.cwd())}) + "\n"
+        )
+        self._process.stdin.flush()
+        answer = json.loads(self._receive())
+        sys.stderr.write(answer["told"])
+        return int(answer["status"])
+
+    def close(self) -> None:
+        self._process.communicate()  # its input ends, and the cluster with it
+
+    def _receive(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a cluster that stays up, so that each test need not start one."""
-    if address := os.environ.get("CVUNET_TEST_RAY"):  # one that is up, for who works on the tests
-        yield address
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        started = start_cluster()
-        yield started.address
-        started.shutdown()
-
-
-def start_cluster() -> Any:
-    from ray.cluster_utils import Cluster
-
-    arguments = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 300_000_000}
-    for _ in range(3):  # Ray gives itself half a minute, which a busy machine may not keep
-        try:
-            return Cluster(initialize_head=True, head_node_args=arguments)
-        except Exception as exc:
-            last = exc
-    raise last
+def commands() -> Iterator[Commands]:
+    for _ in range(3):  # Ray gives itself half a minute to start, which a busy machine may not keep
+        started = Commands()
+        if started.address:
+            break
+        started.close()
+    yield started
+    started.close()
 
 
 @pytest.fixture
-def bulk(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Bulk:
-    """Run the command with the engine that has no network; gives its exit status."""
-    monkeypatch.setenv("RAY_ADDRESS", cluster)
+def bulk(commands: Commands) -> Bulk:
+    """Runs `cvunet bulk`; gives its exit status."""
+    return commands.run
 
-    def run(*arguments: object) -> int:
-        return main(["bulk", *(str(each) for each in arguments), "--engine", "fake"])
 
-    return run
+@pytest.fixture
+def cluster(commands: Commands) -> str:
+    """Its address."""
+    return commands.address
 
 
 @pytest.fixture
