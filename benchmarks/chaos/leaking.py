@@ -8,6 +8,8 @@ from ray.serve import Application
 import serve_app.app
 from serve_app.deployments.postprocess import Postprocess
 from serve_app.options import Options
+from serve_app.settings import Settings
+from serve_app.timing import Deadline
 from serve_app.types import Prediction, Prepared, Result
 
 LEAK_BYTES = 20_000  # of each request: 20 MB per 1,000
@@ -17,14 +19,19 @@ _EVERY = 50  # requests that leave one descriptor
 class LeakingPostprocess(Postprocess):
     """Keeps a little of everything."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         self._kept: list[object] = []
 
     async def __call__(
-        self, prepared: Prepared, prediction: Prediction, options: Options
+        self,
+        prepared: Prepared,
+        prediction: Prediction,
+        options: Options,
+        deadline: Deadline,
+        trace: str = "",
     ) -> Result:
-        result = await super().__call__(prepared, prediction, options)
+        result = await super().__call__(prepared, prediction, options, deadline, trace)
         self._kept.append(bytearray(b"\1" * LEAK_BYTES))
         if len(self._kept) % _EVERY == 0:
             self._kept.append(tempfile.TemporaryFile())  # noqa: SIM115

@@ -1,5 +1,6 @@
 """The checks of the long runs: each one holds where it should and misses where it must."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.chaos.__main__ import ROWS
+from benchmarks.chaos.leaking import LeakingPostprocess
 from benchmarks.chaos.outcome import Outcome, at_least, at_most, markdown, percentile, table, write
 from benchmarks.chaos.overload import growth
 from benchmarks.chaos.processes import descriptors, private_bytes
@@ -18,7 +20,17 @@ from benchmarks.chaos.replicas import in_flight_lost, refused_while_away
 from benchmarks.chaos.soak import flatness, slope
 from benchmarks.chaos.traffic import Answer, causes, failed
 from benchmarks.chaos.watch import Sample
+from serve_app.deployments.postprocess import Postprocess
 from tests.readme import TEXT
+
+
+@pytest.mark.parametrize("method", ["__init__", "__call__"])
+def test_the_leaking_stage_is_called_as_the_real_one(method: str) -> None:
+    ours, real = (
+        list(inspect.signature(getattr(stage, method)).parameters.values())
+        for stage in (LeakingPostprocess, Postprocess)
+    )
+    assert ours == real
 
 
 def samples(mb_per_1000: float = 0.0, descriptors_per_1000: float = 0.0) -> list[Sample]:
