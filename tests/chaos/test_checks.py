@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from benchmarks.chaos.__main__ import ROWS
-from benchmarks.chaos.leaking import LeakingPostprocess
 from benchmarks.chaos.outcome import Outcome, at_least, at_most, markdown, percentile, table, write
 from benchmarks.chaos.overload import growth
 from benchmarks.chaos.processes import descriptors, private_bytes
@@ -20,12 +19,15 @@ from benchmarks.chaos.replicas import in_flight_lost, refused_while_away
 from benchmarks.chaos.soak import flatness, slope
 from benchmarks.chaos.traffic import Answer, causes, failed
 from benchmarks.chaos.watch import Sample
-from serve_app.deployments.postprocess import Postprocess
 from tests.readme import TEXT
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray.serve's own, on import
 @pytest.mark.parametrize("method", ["__init__", "__call__"])
 def test_the_leaking_stage_is_called_as_the_real_one(method: str) -> None:
+    from benchmarks.chaos.leaking import LeakingPostprocess
+    from serve_app.deployments.postprocess import Postprocess
+
     ours, real = (
         list(inspect.signature(getattr(stage, method)).parameters.values())
         for stage in (LeakingPostprocess, Postprocess)
