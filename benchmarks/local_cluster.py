@@ -85,7 +85,8 @@ class LocalCluster:
     def has_left(self, node_id: str) -> bool:
         """Whether a node has no replica any more, not even one that finishes its requests."""
         deployments = self.state.application().get("deployments", {})
-        nodes = {str(r["node_id"]) for stage in deployments.values() for r in stage["replicas"]}
+        replicas = [r for stage in deployments.values() for r in stage["replicas"]]
+        nodes = {r.get("node_id") for r in replicas}  # one that has no place yet is on none
         return bool(nodes) and node_id not in nodes  # no answer at all says nothing
 
     def nodes_of(self, stage: str) -> set[str]:
