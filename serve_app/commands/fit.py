@@ -16,8 +16,8 @@ _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # a container's share: quota and peri
 
 def cores_here() -> int:
     """Cores that this process may use, as Ray counts them: its container's, if it has one."""
-    allowed = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0))
-    cores = allowed or os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")  # Linux
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     try:
         quota, period = _CPU_MAX.read_text("utf-8").split()
         return min(cores, max(1, int(quota) // int(period)))
@@ -36,7 +36,7 @@ def fitted(config: dict[str, Any], cpus: int) -> dict[str, Any]:
     deployments = [d for app in applications for d in app.get("deployments") or []]
     scaled = [d for d in deployments if _span(d) > 0]
     least = sum(_cpus(d) * _least(d) for d in deployments)
-    spare = sum(_cpus(d) for d in deployments if d["name"] == _INGRESS)
+    spare = sum(_cpus(d) for d in deployments if d.get("name") == _INGRESS)
     wanted = sum(_cpus(d) * _span(d) for d in scaled)
     share = min(1.0, max(0.0, cpus - least - spare) / wanted) if wanted else 1.0
     return {
