@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
@@ -28,6 +29,7 @@ from serve_app.types import Result, Upload
 logger = logging.getLogger("ray.serve.cvunet")
 
 _PROBE_TIMEOUT_S = 2.0
+_UNUSUAL_S = 5.0  # for a request: over limits.max_wait_s, beyond which none is let in
 _RECENT_S = 5.0  # an answer this fresh proves readiness without a probe that would queue behind it
 
 
@@ -101,17 +103,37 @@ class Ingress:
         prediction = self._unet.remote(prepared, deadline, trace)
         finished = self._postprocess.remote(prepared, prediction, options, deadline, trace)
         try:
-            result: Result = await finished
-        except asyncio.CancelledError:
-            # The client has gone or its time is up: nobody waits for this work any more.
+            result: Result = await _last_of(prepared, prediction, finished)
+        except (asyncio.CancelledError, RayError, RayServeException) as exc:
+            # The client has gone, its time is up or a stage failed: nobody waits for the rest.
             for response in (finished, prediction, prepared):
                 response.cancel()  # type: ignore[no-untyped-call]
-            raise
-        except BackPressureError as exc:
-            raise Overloaded("every queue is full: try again shortly", retry_after=2) from exc
-        except (RayError, RayServeException) as exc:
+            if isinstance(exc, asyncio.CancelledError):
+                raise
             raise _stage_error(exc) from exc
         return result
+
+
+async def _last_of(*stages: Awaitable[Any]) -> Any:
+    """Await the last of chained stages, and the others too where that takes unusually long.
+
+    The last one should fail with whatever an earlier one failed with. But a lost node's replicas
+    are "unavailable" until Ray is sure of their death, and Serve's router takes that error, where
+    it comes with an argument, for one of the replica that it has sent the argument to: it would
+    send it again and again until the request's time is up.
+    """
+    last = asyncio.ensure_future(_value(stages[-1]))
+    try:
+        done, _ = await asyncio.wait({last}, timeout=_UNUSUAL_S)
+        if not done:
+            await asyncio.gather(*map(_value, stages[:-1]), last)
+        return await last
+    finally:
+        last.cancel()
+
+
+async def _value(response: Awaitable[Any]) -> Any:
+    return await response
 
 
 class ReplicaLost(Exception):
@@ -120,6 +142,8 @@ class ReplicaLost(Exception):
 
 def _stage_error(exc: Exception) -> Exception:
     """Find what a stage failed with: later stages and Serve itself wrap it in their own errors."""
+    if isinstance(exc, BackPressureError):
+        return Overloaded("every queue is full: try again shortly", retry_after=2)
     seen: BaseException | None = exc
     while seen is not None:
         cause = seen.cause if isinstance(seen, RayTaskError) else seen
