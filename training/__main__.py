@@ -9,7 +9,7 @@ import torch
 
 from serve_app.errors import SetupError
 from training.data import load_collection
-from training.loop import BEST_FILE, train
+from training.loop import BEST_FILE, SOLVED_FOLDER, train
 from training.report import write_report
 from training.settings import load_settings
 from training.validate import load_examples
@@ -30,7 +30,9 @@ def main(argv: list[str] | None = None) -> int:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         device = torch.device(args.device)
-        collection = load_collection(args.data / "train", settings, device)
+        collection = load_collection(
+            args.data / "train", settings, device, args.out / SOLVED_FOLDER
+        )
         examples = load_examples(args.data / "val", settings.sources)
         train(settings, collection, examples, args.out, device, args.version, args.init)
         if (args.out / BEST_FILE).exists():

@@ -22,11 +22,13 @@ from serve_app.imaging.foreground import estimate_foreground
 from serve_app.settings import Limits
 from serve_app.types import UNKNOWN
 from training.settings import Settings, Source
+from training.solve import OPAQUE, cached_alpha, check_solver, near_edge
 
 log = logging.getLogger(__name__)
 
 _SMALLEST_LEVEL = 24  # px, longest side: a blur in which nothing is recognised any more
 _BAND_TRUST = 64  # of 255: near a binary mask's edge only a hint of where it is
+_SOLVED_TRUST = 160  # of 255: a solved alpha has two thirds of a mask's error there
 _REACH = 25  # px; as far beyond a subject's edge its colour is carried on
 
 
@@ -36,7 +38,7 @@ class Photo:
 
     name: str
     source: str
-    soft: bool
+    soft: bool  # its alpha is a matte, true or solved, not a mask
     levels: tuple[Tensor, ...]
     box: tuple[int, int, int, int]  # of the subject at full size: top, left, bottom, right
 
@@ -55,25 +57,36 @@ class Collection:
     backgrounds: tuple[Photo, ...]  # without a subject
 
 
-def load_collection(root: Path, settings: Settings, device: torch.device) -> Collection:
+def load_collection(
+    root: Path, settings: Settings, device: torch.device, solved: Path
+) -> Collection:
     """Read `root/<source>/{images,alphas}` for each source of the settings.
 
-    A pair that cannot be trusted is named in a warning and left out.
+    What is solved is kept in the folder `solved`. A pair that cannot be trusted is named in a
+    warning and left out.
 
     Raises:
         SettingsError: a source has no usable pair.
+        SetupError: a source is to be solved and the solver is not installed.
     """
+    if any(source.solve for source in settings.sources.values()):
+        check_solver()
     photos, cutouts = [], []
     for name, source in settings.sources.items():
         before = len(photos) + len(cutouts)
         for path, *pair in read_pairs(root / name):
             image, alpha = shrink(*pair, settings.longest_side)
-            trusted = trust(alpha, source)
+            trusted, soft = trust(alpha, source), source.soft
+            if source.solve:
+                matte = cached_alpha(image, alpha, source.solve, solved / name / path.stem)
+                if matte is not None:  # else it stays a mask
+                    trusted, soft = trust_solved(alpha, source.solve), True
+                    alpha = matte
             if source.weight:
-                photos.append(make_photo(path.stem, name, source, image, alpha, trusted, device))
+                photos.append(make_photo(path.stem, name, soft, image, alpha, trusted, device))
             if source.cutout:
                 colour = carry_on(estimate_foreground(image, alpha), alpha)
-                cutouts.append(make_photo(path.stem, name, source, colour, alpha, trusted, device))
+                cutouts.append(make_photo(path.stem, name, soft, colour, alpha, trusted, device))
         if len(photos) + len(cutouts) == before:
             raise SettingsError(
                 f"sources: '{name}' has no usable pair under '{root / name}': it needs "
@@ -93,8 +106,8 @@ def load_backgrounds(folder: Path, longest_side: int, device: torch.device) -> l
             log.warning("skipped %s: %s", path, exc)
             continue
         image, alpha = shrink(image, np.zeros(image.shape[:2], np.uint8), longest_side)
-        known, source = np.full_like(alpha, 255), Source()
-        photos.append(make_photo(path.stem, folder.name, source, image, alpha, known, device))
+        known = np.full_like(alpha, 255)
+        photos.append(make_photo(path.stem, folder.name, False, image, alpha, known, device))
     if not photos:
         raise SettingsError(f"backgrounds: no readable picture under '{folder / 'images'}'")
     return photos
@@ -154,11 +167,16 @@ def trust(alpha: np.ndarray, source: Source) -> np.ndarray:
     if source.soft:
         return trusted
     if source.band:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * source.band + 1,) * 2)
-        near_edge = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, kernel) > 0
-        trusted[near_edge] = _BAND_TRUST
+        trusted[near_edge(alpha, source.band)] = _BAND_TRUST
     if source.three_valued:
         trusted[alpha == UNKNOWN] = 0
+    return trusted
+
+
+def trust_solved(mask: np.ndarray, band: int) -> np.ndarray:
+    """uint8 HW, as `trust`, of the alpha solved from a mask."""
+    trusted = np.full_like(mask, 255)
+    trusted[near_edge(mask >= OPAQUE, band)] = _SOLVED_TRUST
     return trusted
 
 
@@ -180,8 +198,8 @@ def carry_on(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def make_photo(
     name: str,
-    source_name: str,
-    source: Source,
+    source: str,
+    soft: bool,
     image: np.ndarray,
     alpha: np.ndarray,
     trusted: np.ndarray,
@@ -191,7 +209,7 @@ def make_photo(
     while max(levels[-1].shape[:2]) > _SMALLEST_LEVEL:
         levels.append(half(levels[-1]))
     tensors = (torch.from_numpy(a.transpose(2, 0, 1).copy()).to(device) for a in levels)
-    return Photo(name, source_name, source.soft, tuple(tensors), subject_box(alpha))
+    return Photo(name, source, soft, tuple(tensors), subject_box(alpha))
 
 
 def half(stack: np.ndarray) -> np.ndarray:

@@ -20,13 +20,14 @@ from training.imagenet import SCALES, imagenet_weights
 from training.losses import total, training_losses
 from training.settings import Settings
 from training.state import State, follow, follower, load_state, save_state
-from training.validate import Example, quick_scores, some
+from training.validate import Example, quick_scores, soft_differences, some
 
 log = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
 LOG_FILE = "log.jsonl"
 BEST_FILE = "best.safetensors"
+SOLVED_FOLDER = "solved"
 _LOG_EVERY = 20  # steps
 _SAVE_SECONDS = 120
 
@@ -116,6 +117,7 @@ def train(
         log.info("resumed at step %d after %.0f s", state.step, state.seconds)
     batches = Batches(collection, settings, state.rng)
     selection = some(examples, settings.validate_images)
+    mattes = [example for example in examples if example.soft]
     saved = validated = state.seconds
     clock = time.monotonic() - state.seconds
     drawer = ThreadPoolExecutor(1)
@@ -131,14 +133,14 @@ def train(
             values = {name: round(float(term), 5) for name, term in terms.items()}
             write_log(out, state, {"progress": round(done, 4), "rate": rate, **values})
         if state.seconds - validated > settings.validate_minutes * 60:
-            validate(state, selection, out, version)
+            validate(state, selection, mattes, out, version)
             validated = state.seconds = time.monotonic() - clock
         if state.seconds - saved > _SAVE_SECONDS:
             save_state(out / STATE_FILE, state)
             saved = state.seconds
     drawer.shutdown()
     save_state(out / STATE_FILE, state)
-    validate(state, selection, out, version)
+    validate(state, selection, mattes, out, version)
     return state
 
 
@@ -185,13 +187,20 @@ def train_step(
     return {name: term.detach() for name, term in terms.items()}
 
 
-def validate(state: State, examples: list[Example], out: Path, version: str) -> None:
-    """Score the averaged weights, log it, and keep them if they are the best so far."""
+def validate(
+    state: State, examples: list[Example], mattes: list[Example], out: Path, version: str
+) -> None:
+    """Score the averaged weights, log it, and keep them if they are the best so far.
+
+    What they make of hair shows on true mattes alone, which are few: all of those are looked at.
+    """
     if not examples:
         return
-    scores = quick_scores(state.ema, examples)
-    write_log(out, state, {"images": len(examples), **scores})
+    scores, soft = quick_scores(state.ema, examples), soft_differences(state.ema, mattes)
+    write_log(out, state, {"images": len(examples), **scores, "soft_mad": soft})
     log.info("step %d: IoU %.4f, MAD %.4f", state.step, scores["iou"], scores["mad"])
+    for source, difference in soft.items():
+        log.info("step %d: MAD of %s %.4f", state.step, source, difference)
     if scores["iou"] > state.best:
         state.best = scores["iou"]
         save_checkpoint(out / BEST_FILE, state.ema, version=version, metrics=scores)

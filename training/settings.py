@@ -24,7 +24,17 @@ class Source(_Strict):
     band: int = Field(0, ge=0)  # px either side of a mask's edge where it may be wrong
     three_valued: bool = False  # a mask of 0, 128 and 255, where 128 says "don't know"
     soft: bool = False  # the alpha is a true matte: hair and fur are learned from it
+    solve: int = Field(0, ge=0)  # px either side of a mask's edge, where a soft alpha is solved
     cutout: float = Field(0, ge=0)  # share of the subjects pasted elsewhere; 0 if not clean enough
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.solve and (self.soft or self.three_valued):
+            raise ValueError(
+                f"solve: {self.solve} is for binary masks: leave out either it or `soft` and "
+                "`three_valued`"
+            )
+        return self
 
 
 class Canvas(_Strict):

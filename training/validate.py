@@ -29,16 +29,17 @@ class Example:
     image: np.ndarray  # uint8 HWC RGB
     alpha: np.ndarray  # uint8 HW
     known: np.ndarray  # bool HW: where the alpha says something
+    soft: bool  # the alpha is a true matte
 
 
 def load_examples(root: Path, sources: Mapping[str, Source]) -> list[Example]:
     """Every pair under `root/<source>`, also of sources that are not trained on."""
     examples = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        three_valued = folder.name in sources and sources[folder.name].three_valued
+        source = sources.get(folder.name, Source())
         for path, image, alpha in read_pairs(folder):
-            known = alpha != UNKNOWN if three_valued else np.ones(alpha.shape, bool)
-            examples.append(Example(folder.name, path.stem, image, alpha, known))
+            known = alpha != UNKNOWN if source.three_valued else np.ones(alpha.shape, bool)
+            examples.append(Example(folder.name, path.stem, image, alpha, known, source.soft))
     return examples
 
 
@@ -67,6 +68,13 @@ def quick_scores(model: UNetMatting, examples: list[Example]) -> dict[str, float
         ious.append(overlap(alpha, truth))
         differences.append(np.abs(alpha / 255 - truth / 255).mean())
     return {"iou": float(np.mean(ious)), "mad": float(np.mean(differences))}
+
+
+def soft_differences(model: UNetMatting, examples: list[Example]) -> dict[str, float]:
+    """The mean absolute difference over the images of each source, by its name."""
+    names = sorted({example.source for example in examples})
+    groups = {name: [e for e in examples if e.source == name] for name in names}
+    return {name: quick_scores(model, group)["mad"] for name, group in groups.items()}
 
 
 def all_scores(model: UNetMatting, examples: list[Example]) -> list[Scores]:

@@ -59,5 +59,5 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def collection(data: Path, settings: Settings) -> Collection:
-    return load_collection(data / "train", settings, torch.device("cpu"))
+def collection(data: Path, settings: Settings, tmp_path: Path) -> Collection:
+    return load_collection(data / "train", settings, torch.device("cpu"), tmp_path / "solved")

@@ -8,8 +8,17 @@ from PIL import Image
 
 from serve_app.errors import SettingsError
 from tests.training.conftest import SIZE, disc, write_pair
+from training import solve
 from training.data import Collection, carry_on, load_collection, read_pairs, subject_box, trust
 from training.settings import Settings, Source
+
+CPU = torch.device("cpu")
+MASKS = Source(weight=1, cutout=1, band=2, solve=4)
+
+
+def masks(settings: Settings) -> Settings:
+    """The same discs, taken for binary masks and solved."""
+    return settings.model_copy(update={"sources": {"discs": MASKS}})
 
 
 def test_photos_are_kept_as_pyramids(collection: Collection) -> None:
@@ -45,7 +54,7 @@ def test_bad_pairs_are_named_and_left_out(
     Image.fromarray(grey).save(folder / "images" / "alone.png")
     Image.fromarray(grey).save(folder / "alphas" / "lonely.png")
     with caplog.at_level(logging.WARNING):
-        collection = load_collection(data / "train", settings, torch.device("cpu"))
+        collection = load_collection(data / "train", settings, CPU, data / "solved")
     assert sorted(photo.name for photo in collection.photos) == ["0", "1", "2", "3"]
     bad = ("sizes", "coloured", "broken", "unreadable", "palette", "deep", "cut", "folder.png")
     for name in (*bad, "alone", "lonely", "0.webp"):
@@ -55,7 +64,7 @@ def test_bad_pairs_are_named_and_left_out(
 def test_a_source_without_pairs_is_refused(data: Path, settings: Settings) -> None:
     wrong = settings.model_copy(update={"sources": {"cats": Source(weight=1)}})
     with pytest.raises(SettingsError, match="'cats' has no usable pair"):
-        load_collection(data / "train", wrong, torch.device("cpu"))
+        load_collection(data / "train", wrong, CPU, data / "solved")
 
 
 def test_a_photo_is_turned_upright(tmp_path: Path) -> None:
@@ -99,3 +108,33 @@ def test_the_box_holds_the_subject() -> None:
     assert subject_box(alpha) == (0, 0, 9, 12)
     alpha[2:4, 5:11] = 200
     assert subject_box(alpha) == (2, 5, 4, 11)
+
+
+def test_a_solved_source_is_soft_and_trusted_nearly(data: Path, settings: Settings) -> None:
+    collection = load_collection(data / "train", masks(settings), CPU, data / "solved")
+    for photo in (*collection.photos, *collection.cutouts):
+        alpha, trusted = photo.levels[0][3], photo.levels[0][4]
+        assert photo.soft
+        assert set(trusted.unique().tolist()) == {160, 255}
+        assert bool(((alpha == 0) | (alpha == 255))[trusted == 255].all())
+        assert int(((alpha > 20) & (alpha < 235)).sum()) > 40
+
+
+def test_what_cannot_be_solved_stays_a_mask(data: Path, settings: Settings) -> None:
+    nothing = np.zeros(SIZE, np.uint8)
+    write_pair(data / "train" / "discs", "empty", np.zeros((*SIZE, 3), np.uint8), nothing)
+    collection = load_collection(data / "train", masks(settings), CPU, data / "solved")
+    (photo,) = [photo for photo in collection.photos if photo.name == "empty"]
+    assert not photo.soft
+    assert float(photo.levels[0][3].max()) == 0
+
+
+def test_a_run_resumed_solves_nothing_again(
+    data: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_collection(data / "train", masks(settings), CPU, data / "solved")
+    assert len(list((data / "solved" / "discs").glob("*.png"))) == 4
+    monkeypatch.setattr(solve, "solve_alpha", None)  # not to be called
+    again = load_collection(data / "train", masks(settings), CPU, data / "solved")
+    for one, two in zip(first.photos, again.photos, strict=True):
+        assert torch.equal(one.levels[0], two.levels[0])

@@ -87,6 +87,7 @@ def test_a_run_leaves_log_state_and_checkpoint(
     assert state.step == settings.steps
     last = json.loads((out / LOG_FILE).read_text().splitlines()[-1])
     assert last["images"] == 4
+    assert last["soft_mad"] == {"discs": pytest.approx(last["mad"])}  # all of them are mattes
     model, info = load_checkpoint(out / BEST_FILE)
     assert info.version == "9.9.9"
     # Another layout in memory may round a pixel the other way.

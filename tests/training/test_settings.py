@@ -25,6 +25,9 @@ def test_the_shipped_settings_are_valid() -> None:
         ("minutes: 5", "settings"),  # beside steps
         ("ema: 1.5", "ema"),
         ("losses: {l2: 1}", "losses.l2"),
+        ("sources: {mine: {weight: 1, solved: 5}}", "sources.mine.solved"),
+        ("sources: {mine: {weight: 1, solve: -5}}", "sources.mine.solve"),
+        ("sources: {mine: {weight: 1, solve: 5, soft: true}}", "sources.mine.*solve: 5"),
         ("stages: [{until: 0.5, canvases: [{size: [64, 64], batch: 2}]}]", "settings"),
         ("stages: [{until: 1.0, canvases: [{size: [64, 60], batch: 2}]}]", "stages.0"),
     ],

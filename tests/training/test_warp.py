@@ -7,7 +7,6 @@ from scipy import ndimage
 
 from tests.training.conftest import disc
 from training.data import Photo, make_photo
-from training.settings import Source
 from training.warp import Placement, warp
 
 
@@ -16,7 +15,7 @@ def photo() -> Photo:
     alpha = disc((120, 160), (40, 110), 22)
     image = np.repeat(alpha[..., None], 3, 2)  # so that image and alpha must stay the same
     trusted = np.full_like(alpha, 255)
-    return make_photo("disc", "test", Source(), image, alpha, trusted, torch.device("cpu"))
+    return make_photo("disc", "test", False, image, alpha, trusted, torch.device("cpu"))
 
 
 def centre(alpha: torch.Tensor) -> tuple[float, float]:
