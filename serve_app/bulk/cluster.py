@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from serve_app.bulk.address import check_reachable
 from serve_app.errors import SettingsError
 
 # What the environment already says wins over these.
@@ -16,6 +17,7 @@ _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # a Ray of our own listens on loopback only
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray's ports on 127.0.0.1
+    "RAY_worker_niceness": "0",  # at Ray's 15, whatever else runs here would take most of the cores
 }
 _QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}  # this process says its own; Ray's are in its log files
 _TRIES = 3  # Ray gives itself 30 s to start, which a machine that is busy may not keep
@@ -45,6 +47,8 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
     if ray.is_initialized():
         yield _resources(ray)
         return
+    if address:
+        check_reachable(address, ray.util.get_node_ip_address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     _start(ray, address, staged)
     if threading.current_thread() is threading.main_thread():
