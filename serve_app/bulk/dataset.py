@@ -24,6 +24,7 @@ def run_tasks(tasks: Sequence[Task], job: Job, pools: Pools) -> Iterator[Outcome
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours knows the whole job
     context.print_on_execution_start = False
+    context.memory_usage_poll_interval_s = None  # takes milliseconds, and only statistics have it
     context.max_errored_blocks = -1  # what was in one is told as failed
     context.target_max_block_size = _BLOCK
     blocks = list(split(tasks, (pools.reader or pools.network).size))
