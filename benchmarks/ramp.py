@@ -6,7 +6,8 @@ and what failed meanwhile. The exit status is 1 where a limit is missed.
 
 The network is none: it waits 100 ms for each image, so that two cores can carry several replicas of
 it, and of each stage there are at most as many as two cores carry. CPUs of the nodes are made up.
-Everything else, the autoscaling above all, is that of the configuration.
+As docs/configure.md says for a cluster, what comes may wait until new replicas serve. Everything
+else, the autoscaling above all, is that of the configuration.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from serve_app.settings import ROOT
 MOST = {"Ingress": 1, "Preprocess": 2, "UNet": 4, "Postprocess": 2}
 GROWING = [stage for stage in STAGES if MOST[stage] > 1]
 SERVES_S, LEAST_S = 15.0, 60.0
+WAIT_S = 20  # limits.max_wait_s of a cluster, as in configs/kuberay
 
 _NODE = Node(num_cpus=4)
 _LOOK_S = 0.25
@@ -46,7 +48,7 @@ _NOTE = (
     f"The network is none: it waits {1000 * DELAY_S:.0f} ms for each image. Three Ray nodes on one "
     "machine, their CPUs made up; at most "
     + ", ".join(f"{most} x {stage}" for stage, most in MOST.items())
-    + ". Autoscaling as shipped."
+    + f". Autoscaling as shipped; limits.max_wait_s is {WAIT_S}, as on every cluster."
 )
 
 
@@ -130,6 +132,7 @@ def ramp_config(config: dict[str, Any], jobs: str) -> dict[str, Any]:
     application["import_path"] = "benchmarks.delayed_network:build_app"
     application["args"]["model"]["engine"] = "fake"
     application["args"]["jobs"]["storage"] = jobs
+    application["args"]["limits"]["max_wait_s"] = WAIT_S
     for stage in application["deployments"]:
         stage["autoscaling_config"]["max_replicas"] = MOST[stage["name"]]
     return config

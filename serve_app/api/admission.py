@@ -35,6 +35,9 @@ class Admission:
         self.held_bytes = 0  # of uploads, from their first byte to their answer
         self._limits = limits
         self._pace = _Pace(clock)
+        # Few at a time say how long an image takes, and not how many get done when many come: one
+        # client's pace would keep a burst out, and all that autoscaling never sees is no load.
+        self._full_pace = _Pace(clock, few=_ALWAYS)
 
     def check(self) -> None:
         """Raise Overloaded if one more image would be too many, or would wait for too long."""
@@ -44,7 +47,8 @@ class Admission:
                 f"{self.images} images are at work, limits.max_inflight is {limits.max_inflight}"
             )
         wait = self.expected_wait_s()
-        if wait is not None and wait > limits.max_wait_s and self.images >= _ALWAYS:
+        judged = self.images >= _ALWAYS and self._full_pace.rate is not None
+        if judged and wait is not None and wait > limits.max_wait_s:
             raise self._overloaded(
                 f"{self.images} images are at work, {wait:.0f} s at the present pace, "
                 f"limits.max_wait_s is {limits.max_wait_s:g}"
@@ -60,7 +64,7 @@ class Admission:
                 f"{self.pixels / 1e6:.0f} megapixels are at work and this image has "
                 f"{pixels / 1e6:.0f}, limits.max_inflight_pixels is {most / 1e6:g} million"
             )
-        self._pace.pass_time(busy=bool(self.images))
+        self._pass_time()
         self.images += 1
         self.pixels += pixels
         done = False
@@ -68,7 +72,7 @@ class Admission:
             yield
             done = True
         finally:
-            self._pace.pass_time(busy=True, done=done)
+            self._pass_time(done)
             self.images -= 1
             self.pixels -= pixels
 
@@ -87,8 +91,12 @@ class Admission:
 
     def expected_wait_s(self) -> float | None:
         """How long the images at work will take; None while too few were measured."""
-        rate = self._pace.rate
-        return None if rate is None else self.images / rate
+        rate = max(self._pace.rate or 0.0, self._full_pace.rate or 0.0)
+        return self.images / rate if rate else None
+
+    def _pass_time(self, done: bool = False) -> None:
+        self._pace.pass_time(busy=self.images > 0, done=done)
+        self._full_pace.pass_time(busy=self.images >= _ALWAYS, done=done)
 
     def _overloaded(self, why: str) -> Overloaded:
         wait = self.expected_wait_s()
@@ -101,17 +109,18 @@ class _Pace:
     """Images done per second while there is work; what was longer ago counts less."""
 
     _HALF_LIFE_S = 30.0  # of busy time
-    _FEW = 3
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], few: int = 3) -> None:
+        """`few`: so many answers say something."""
         self._clock = clock
+        self._few = few
         self._at = clock()
         self._busy_s = self._done = 0.0
         self._measured = 0
 
     @property
     def rate(self) -> float | None:
-        return self._done / self._busy_s if self._measured >= self._FEW and self._busy_s else None
+        return self._done / self._busy_s if self._measured >= self._few and self._busy_s else None
 
     def pass_time(self, busy: bool, done: bool = False) -> None:
         """Note what the time since the last call was, and whether it ended with an answer."""

@@ -9,13 +9,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from serve_app.bulk.address import check_reachable
 from serve_app.errors import SettingsError
+
+_CORES = len(os.sched_getaffinity(0))
+_RAYS_OWN = 4  # workers that Ray Data starts for itself, and one to spare
 
 # What the environment already says wins over these.
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # a Ray of our own listens on loopback only
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray's ports on 127.0.0.1
+    "RAY_worker_niceness": "0",  # at Ray's 15, whatever else runs here would take most of the cores
+    # All at once: else the last worker waits for Ray Data's own, and its core does until then.
+    # Ray also starts one for each core ahead, and counts them.
+    "RAY_worker_maximum_startup_concurrency": str(2 * _CORES + _RAYS_OWN),
+    "RAY_enable_metrics_collection": "0",  # nobody looks at them here
+    "RAY_task_events_report_interval_ms": "0",
 }
 _QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}  # this process says its own; Ray's are in its log files
 _TRIES = 3  # Ray gives itself 30 s to start, which a machine that is busy may not keep
@@ -45,6 +55,8 @@ def ray_cluster(staged: bool) -> Iterator[Resources]:
     if ray.is_initialized():
         yield _resources(ray)
         return
+    if address:
+        check_reachable(address, ray.util.get_node_ip_address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     _start(ray, address, staged)
     if threading.current_thread() is threading.main_thread():
@@ -93,7 +105,7 @@ def _init(ray: Any, address: str | None, staged: bool) -> None:
         return
     ray.init(
         address="local",
-        num_cpus=len(os.sched_getaffinity(0)),
+        num_cpus=_CORES,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

@@ -7,10 +7,9 @@ from typing import Any
 from serve_app.bulk.layout import Pool, Pools
 from serve_app.bulk.plan import Task
 from serve_app.bulk.work import Job, Outcome, from_row
-from serve_app.bulk.workers import Network, Reader, Whole, Writer
+from serve_app.bulk.workers import Network, Reader, Whole, Writer, table_of
 
-_TURNS = 32  # blocks for each worker, so that none is left with a long last one
-_MOST = 64  # images of a block
+_MOST = 32  # images of a block: what is told at once, and all that each costs is spread over
 _BLOCK = 64_000_000  # bytes of images between stages in one block
 
 
@@ -25,11 +24,12 @@ def run_tasks(tasks: Sequence[Task], job: Job, pools: Pools) -> Iterator[Outcome
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours knows the whole job
     context.print_on_execution_start = False
+    context.memory_usage_poll_interval_s = None  # takes milliseconds, and only statistics have it
     context.max_errored_blocks = -1  # what was in one is told as failed
     context.target_max_block_size = _BLOCK
-    blocks = _blocks(len(tasks), pools)
-    pools = pools.at_most(blocks)
-    data = ray.data.from_items([asdict(task) for task in tasks], override_num_blocks=blocks)
+    blocks = list(split(tasks, (pools.reader or pools.network).size))
+    pools = pools.at_most(len(blocks))
+    data = ray.data.from_arrow([table_of([asdict(task) for task in block]) for block in blocks])
     data = _staged(data, job, pools) if pools.reader else _fused(data, job, pools)
     for table in data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield from (from_row(row) for row in table.to_pylist())
@@ -66,6 +66,13 @@ def _mapped(
     )
 
 
-def _blocks(count: int, pools: Pools) -> int:
-    workers = (pools.reader or pools.network).size
-    return max(1, -(-count // _MOST), min(count, workers * _TURNS))
+def split(tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
+    """Blocks that become smaller towards the end, so that no worker is left with a long last one.
+
+    Each costs Ray some CPU time, so the first ones are as large as they may be.
+    """
+    first = 0
+    while left := len(tasks) - first:
+        size = min(_MOST, max(1, left // (2 * workers)))
+        yield tasks[first : first + size]
+        first += size

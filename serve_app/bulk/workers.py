@@ -31,16 +31,17 @@ class Whole:
         self._work = ImageWork(job, IsolatedDecoder())
         self._network = _Network(job, threads)
 
-    def __call__(self, table: Table) -> Iterator[Table]:
-        for task in tasks_of(table):
-            taken = self._work.take(task)
-            if isinstance(taken, Ready):
-                (taken,) = self._network.predict([taken])
-            if isinstance(taken, Ready):
-                taken = self._work.give(taken)
-            else:
-                self._work.drop(task)
-            yield table_of([as_row(taken)])
+    def __call__(self, table: Table) -> Table:
+        return table_of([as_row(self._one(task)) for task in tasks_of(table)])
+
+    def _one(self, task: Task) -> Outcome:
+        taken = self._work.take(task)
+        if isinstance(taken, Ready):
+            (taken,) = self._network.predict([taken])
+        if isinstance(taken, Ready):
+            return self._work.give(taken)
+        self._work.drop(task)
+        return taken
 
 
 class Reader:

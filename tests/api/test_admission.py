@@ -43,6 +43,17 @@ def measured(seconds_each: float, clock: Clock, limits: Limits = LIMITS) -> Admi
     return admission
 
 
+def measured_full(seconds_each: float, clock: Clock) -> Admission:
+    """An admission with eight images at work, and twenty done while there were as many."""
+    admission = Admission(LIMITS, clock)
+    entered = fill(admission, 8)
+    for _ in range(20):
+        clock.now += seconds_each
+        entered.pop(0).__exit__(None, None, None)
+        entered += fill(admission, 1)
+    return admission
+
+
 def fill(admission: Admission, images: int, pixels: int = 1) -> list[AbstractContextManager[None]]:
     entered = [admission.admitted(pixels) for _ in range(images)]
     for one in entered:
@@ -89,18 +100,34 @@ class TestAdmission:
         assert admission.expected_wait_s() == pytest.approx(8.0)
 
     def test_too_long_a_wait_is_refused_and_says_when_to_come_back(self) -> None:
-        admission = measured(1.4, Clock())
-        fill(admission, 8)
+        admission = measured_full(1.4, Clock())
         with pytest.raises(Overloaded, match="11 s at the present pace") as refused:
             admission.check()
         assert refused.value.retry_after == 12
 
     def test_a_few_are_let_in_however_slow_it_is(self) -> None:
-        admission = measured(100.0, Clock())
-        fill(admission, 8)
+        admission = measured_full(100.0, Clock())
         with pytest.raises(Overloaded) as refused:
             admission.check()
         assert refused.value.retry_after == 60
+
+    def test_one_clients_pace_keeps_no_burst_out(self) -> None:
+        admission = measured(2.0, clock := Clock())
+        burst = fill(admission, 16)  # 32 s at that pace
+        for one in burst:  # but those that come together are done at 2 a second
+            clock.now += 0.5
+            one.__exit__(None, None, None)
+            fill(admission, 1)
+        assert admission.expected_wait_s() == pytest.approx(8.0)
+
+    def test_the_pace_of_many_is_what_counts(self) -> None:
+        admission = measured(100.0, clock := Clock())
+        burst = fill(admission, 16)
+        for one in burst[:8]:
+            clock.now += 2
+            one.__exit__(None, None, None)
+        with pytest.raises(Overloaded, match="16 s at the present pace"):
+            admission.check()
 
     def test_idle_time_does_not_slow_the_pace(self) -> None:
         clock = Clock()
