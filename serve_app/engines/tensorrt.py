@@ -17,6 +17,7 @@ import numpy as np
 from serve_app.engines.availability import need
 from serve_app.engines.base import EngineInfo, out_of_memory
 from serve_app.engines.graph import FORMAT, Graph
+from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.types import Array, Size
 
@@ -76,11 +77,7 @@ class TensorRtEngine:
             EngineError: TensorRT or the GPU is missing, or the precision is not for it.
         """
         self._trt = need("tensorrt", "tensorrt")
-        if graph.precision == "int8":
-            raise EngineError(
-                "precision: int8 is not for engine: tensorrt (it takes no asymmetric activations, "
-                "which the quantised file has): set precision: fp16, or engine: openvino"
-            )
+        check_rules("tensorrt", device, graph.precision)
         from serve_app.engines.torch import find_device
 
         self._device = find_device("cuda" if device == "auto" else device)
