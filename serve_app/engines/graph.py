@@ -23,7 +23,7 @@ from serve_app.models.integrity import check_file
 
 logger = logging.getLogger("ray.serve.cvunet")
 
-FORMAT = "2"  # changes with what the file holds for the same weights
+FORMAT = "3"  # changes with what the file holds for the same weights
 _PREFIX = "cvunet."
 
 

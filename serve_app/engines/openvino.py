@@ -22,9 +22,11 @@ _LARGE = 2_500_000  # px; above, activations take hundreds of MB
 class OpenVinoEngine:
     """Compiles the graph once for all sizes; an image alone has all cores, those of a batch share.
 
-    Compiled for one size it is 5 to 9 % faster, and each new size would cost a second. A batch
-    in one run gains nothing on a CPU, but images side by side with fewer cores each do: cores that
-    work on one image wait for each other after each layer.
+    Compiled for one size it takes a tenth less, but each new size would cost a second, and in int8
+    it rounds elsewhere: up to 24 levels of 255 apart, so that an image's matte would depend on
+    whether its size is known and on its batch. A batch in one run gains nothing on a CPU, but
+    images side by side with fewer cores each do: cores that work on one image wait for each other
+    after each layer.
     """
 
     def __init__(

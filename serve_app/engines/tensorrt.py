@@ -178,6 +178,7 @@ _WORKED_OUT = {
     *("longest", "is_over", "over", "added", "growth", "factor"),
     *("at_most", "wanted", "wanted_twice", "half_stride", "rounded_up", "two_strides"),
     *("strides", "some_strides", "view"),
+    *("is_one", "by_one", "is_two", "by_two", "is_more", "by_more", "half_factor", "factor_left"),
 }
 
 
@@ -194,12 +195,27 @@ def at_size(content: bytes, size: Size) -> bytes:
     known = {v.name: onnx.numpy_helper.to_array(v) for v in values}
     factor = 1 + int(known["steps"][max(size) > known["limits"]].sum())
     view = view_size(size, int(known["side"][0]))
-    for name, value in (("factor", [factor]), ("view", view)):
+    way = {1: "by_one", 2: "by_two"}.get(factor, "by_more")
+    found = {"factor": [factor], "view": view, way: [1], "factor_left": [max(1, factor // 2)]}
+    for name, value in found.items():
         values.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+    (taken,) = (node for node in nodes if node.output[0] == "taken")
+    taken.input[:] = [f"means_{way}"]
     for node in [node for node in nodes if node.output[0] in _WORKED_OUT]:
         nodes.remove(node)
+    _remove_unused(model.graph)
     for value in [*model.graph.input, *model.graph.output]:
         for axis, side in enumerate(size, start=1):
             value.type.tensor_type.shape.dim[axis].dim_value = side
     content_at_size: bytes = model.SerializeToString()
     return content_at_size
+
+
+def _remove_unused(graph: Any) -> None:
+    """Remove what leads nowhere: the ways to the view's means that are not this size's."""
+    wanted = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):  # they stand in order
+        if wanted.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            wanted.update(node.input)
