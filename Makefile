@@ -55,7 +55,7 @@ check: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.ladder
-	$(BIN)/python -m benchmarks.ladder --network unet32
+	$(BIN)/python -m benchmarks.ladder --network unet32 --seconds 4
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.serving --env RAY_SERVE_ENABLE_HA_PROXY=1
 	$(BIN)/python -m benchmarks.ramp

@@ -9,6 +9,7 @@ from serve_app.deployments.ingress import Ingress
 from serve_app.deployments.postprocess import Postprocess
 from serve_app.deployments.preprocess import Preprocess
 from serve_app.deployments.unet import UNet
+from serve_app.engines import check_anywhere
 from serve_app.options import load_presets
 from serve_app.settings import parse_settings, resolve_path
 
@@ -21,8 +22,11 @@ def build_app(args: dict[str, Any]) -> Application:
 
     Raises:
         SettingsError: a key is unknown or a value breaks its rule; the message names it.
+        CheckpointError: the checkpoint is here and is broken.
+        EngineError: no machine can run the network that is asked for.
     """
     settings = parse_settings(args)
+    check_anywhere(settings.model)  # Serve would try a replica that cannot start again and again
     presets = load_presets(resolve_path(settings.presets_path))
     stages = [
         serve.deployment(name="Preprocess")(Preprocess).bind(settings),

@@ -20,10 +20,12 @@ from typing import Any
 import yaml
 
 from serve_app.commands.fit import cores_here, fitted
+from serve_app.commands.opening import check_opening
 from serve_app.drain import announce_end, wait_until_idle
+from serve_app.engines import check_anywhere
 from serve_app.errors import SettingsError
 from serve_app.models.integrity import check_file
-from serve_app.settings import ROOT, Settings, parse_settings, resolve_path
+from serve_app.settings import ROOT, ModelSettings, Settings, parse_settings, resolve_path
 
 # What the environment already says wins over these.
 _DEFAULTS = {
@@ -146,15 +148,34 @@ def _checked(config: dict[str, Any]) -> Settings:
     Raises:
         SettingsError: a key of ours is unknown, or breaks its rule.
         CheckpointError: the checkpoint is not there, or not whole.
+        EngineError: the network's engine does not open.
     """
     found = []
     for application in config.get("applications") or []:
         if application.get("import_path") == _IMPORT_PATH:
             settings = parse_settings(application.get("args") or {})
-            if settings.model.engine != "fake":
-                check_file(resolve_path(settings.model.model_path))
+            _check_model(settings.model, application)
             found.append(settings)
     return found[0] if found else Settings()
+
+
+def _check_model(settings: ModelSettings, application: dict[str, Any]) -> None:
+    if settings.engine == "fake":
+        return
+    check_file(resolve_path(settings.model_path))
+    if "RAY_ADDRESS" in os.environ:  # the replica may run where there is another device
+        check_anywhere(settings)
+    else:
+        check_opening(settings, _replica_variables(application))
+
+
+def _replica_variables(application: dict[str, Any]) -> dict[str, str]:
+    """Environment variables that the config sets for the network's replicas."""
+    for deployment in application.get("deployments") or []:
+        if deployment.get("name") == "UNet":
+            options = deployment.get("ray_actor_options") or {}
+            return dict((options.get("runtime_env") or {}).get("env_vars") or {})
+    return {}
 
 
 def _base_url(config: dict[str, Any]) -> str:

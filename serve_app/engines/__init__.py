@@ -3,12 +3,19 @@
 import logging
 from pathlib import Path
 
-from serve_app.engines.availability import choose_engine, has_int8_dot_products, need
+from serve_app.engines.availability import (
+    choose_engine,
+    has_int8_dot_products,
+    is_installed,
+    need,
+)
 from serve_app.engines.base import Engine, EngineInfo
 from serve_app.engines.graph import is_external, load_graph, quantised_path
+from serve_app.engines.rules import check_rules
+from serve_app.models.integrity import check_file
 from serve_app.settings import ModelSettings, resolve_path
 
-__all__ = ["Engine", "EngineInfo", "open_engine"]
+__all__ = ["Engine", "EngineInfo", "check_anywhere", "open_engine"]
 
 logger = logging.getLogger("ray.serve.cvunet")
 
@@ -50,13 +57,39 @@ def open_engine(settings: ModelSettings) -> Engine:
     return _open_graph(name, path, settings, reason)
 
 
+def check_anywhere(settings: ModelSettings) -> None:
+    """Say what keeps the network from opening on any machine, at next to no cost: settings that
+    exclude each other, a file that is here and is bad.
+
+    What is missing here, be it a file, a device or a package, may be there where the network will
+    run.
+
+    Raises:
+        CheckpointError: the weights cannot be used.
+        EngineError: the settings exclude each other, or the graph cannot be used.
+    """
+    check_rules(settings.engine, settings.device, settings.precision)
+    path = resolve_path(settings.model_path)
+    if settings.engine == "fake" or not path.is_file():
+        return
+    check_file(path)
+    if is_external(path):
+        return
+    name: str = settings.engine
+    if name == "auto":
+        name = choose_engine(path, settings.device, settings.precision)[0]
+    if name == "torch" or not is_installed(name):
+        return
+    precision = _precision(name, path, settings)
+    if path.suffix == ".onnx" or (precision == "int8" and quantised_path(path).is_file()):
+        load_graph(path, precision, resolve_path(settings.cache_path))
+
+
 def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> Engine:
     """Open an engine that runs the network's ONNX graph."""
     need({"onnx": "onnxruntime"}.get(name, name), name)
     cache_path = resolve_path(settings.cache_path)
-    precision: str = settings.precision
-    if precision == "auto" and path.suffix != ".onnx":
-        precision = _best_precision(name, path, settings.device)
+    precision = _precision(name, path, settings)
     graph = load_graph(path, precision, cache_path)
     if name == "openvino":
         from serve_app.engines.openvino import OpenVinoEngine
@@ -71,9 +104,13 @@ def _open_graph(name: str, path: Path, settings: ModelSettings, reason: str) -> 
     return TensorRtEngine(graph, settings.device, cache_path, reason)
 
 
-def _best_precision(name: str, path: Path, device: str) -> str:
-    """The fastest precision of a checkpoint that costs next to nothing in quality."""
-    if _on_gpu(name, device):
+def _precision(name: str, path: Path, settings: ModelSettings) -> str:
+    """What is asked for, or the fastest that costs next to nothing in quality; of an ONNX file it
+    is the file's own.
+    """
+    if settings.precision != "auto" or path.suffix == ".onnx":
+        return settings.precision
+    if _on_gpu(name, settings.device):
         return "fp16"
     if name == "openvino" and quantised_path(path).is_file() and has_int8_dot_products():
         return "int8"

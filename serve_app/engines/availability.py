@@ -48,6 +48,11 @@ def choose_engine(
     gpu = device.startswith("cuda") or (device == "auto" and _has_gpu())
     order = _ON_GPU if gpu else _ON_CPU
     able = ["onnx"] if external else [n for n in order if _does(n, path, precision)]
+    if not able:
+        raise EngineError(
+            f"no engine runs '{path.name}' in precision {precision} on a GPU: set precision: fp16, "
+            "or device: cpu"
+        )
     there = [name for name in able if is_installed(name)]
     if not there:
         raise EngineError(

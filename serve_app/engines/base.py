@@ -14,6 +14,7 @@ _OUT_OF_MEMORY = (
     "bad_alloc",
     "bad allocation",
 )
+_LONGEST = 300  # characters of a library's message
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class Engine(Protocol):
             EngineOutOfMemory: the batch does not fit; a smaller one may.
         """
         ...
+
+
+def one_line(exc: Exception) -> str:
+    """A library's message without its line breaks, and not all of a long one."""
+    return " ".join(str(exc).split())[:_LONGEST]
 
 
 def out_of_memory(exc: Exception, rgb: Array, device: str) -> EngineOutOfMemory | None:

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from serve_app import __version__
 from serve_app.engines.availability import need
+from serve_app.engines.base import one_line
 from serve_app.errors import CheckpointError, EngineError
 from serve_app.models.integrity import check_file
 
 logger = logging.getLogger("ray.serve.cvunet")
 
-FORMAT = "2"  # changes with what the file holds for the same weights
+FORMAT = "3"  # changes with what the file holds for the same weights
 _PREFIX = "cvunet."
 
 
@@ -63,7 +64,7 @@ def load_graph(path: Path, precision: str, cache_path: Path) -> Graph:
         return graph
     sha256 = _weights_sha256(path)
     if precision == "int8":
-        return _quantised_beside(path, sha256)
+        return quantised_graph(path, sha256)
     precision = "fp32" if precision == "auto" else precision
     kept = cache_path / f"{sha256[:16]}-{precision}-{__version__}-{FORMAT}.onnx"
     if (cached := _read_cached(kept, sha256)) is not None:
@@ -146,7 +147,7 @@ def read_metadata(content: bytes, path: Path) -> Mapping[str, str]:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as exc:  # protobuf's own error classes differ between its versions
-        raise EngineError(f"'{path}' is not an ONNX file: copy it again ({exc})") from exc
+        raise EngineError(f"'{path}' is not an ONNX file: copy it again ({one_line(exc)})") from exc
     return {prop.key: prop.value for prop in model.metadata_props}
 
 
@@ -159,7 +160,12 @@ def _weights_sha256(path: Path) -> str:
     return load_checkpoint(path)[1].sha256
 
 
-def _quantised_beside(checkpoint: Path, sha256: str) -> Graph:
+def quantised_graph(checkpoint: Path, sha256: str) -> Graph:
+    """The int8 file beside a checkpoint whose weights have this sum.
+
+    Raises:
+        EngineError: it is missing, not ours, of another format or of other weights.
+    """
     path = quantised_path(checkpoint)
     command = f"cvunet export --engine openvino --precision int8 --calibrate PHOTOS {path}"
     if not path.is_file():

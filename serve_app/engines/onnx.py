@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from serve_app.engines.availability import need
-from serve_app.engines.base import EngineInfo, out_of_memory
+from serve_app.engines.base import EngineInfo, one_line, out_of_memory
 from serve_app.engines.graph import Graph
+from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.types import Array
 
@@ -25,11 +26,7 @@ class OnnxEngine:
             EngineError: ONNX Runtime is missing, or it cannot run on the device.
         """
         self._session, device = open_session(graph.content, device, threads)
-        if graph.precision == "fp16" and device == "cpu":
-            raise EngineError(
-                "precision: fp16 needs a GPU (half precision is slower than fp32 on a CPU): set "
-                "precision: fp32 or int8"
-            )
+        check_rules("onnx", device, graph.precision)
         self.info = EngineInfo(
             graph.name,
             graph.version,
@@ -67,7 +64,10 @@ def open_session(content: bytes, device: str, threads: int) -> tuple[Any, str]:
     try:
         session = runtime.InferenceSession(content, _options(runtime, threads), providers)
     except Exception as exc:  # its error classes are private to a compiled module
-        raise EngineError(f"engine: onnx cannot run this network: {exc}") from exc
+        raise EngineError(
+            f"engine: onnx (onnxruntime {runtime.__version__}) cannot run this network: copy or "
+            f"export its file again ({one_line(exc)})"
+        ) from exc
     # It takes the CPU with a mere warning where CUDA's libraries do not load.
     if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
         raise _no_cuda(device, runtime)

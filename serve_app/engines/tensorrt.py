@@ -17,6 +17,7 @@ import numpy as np
 from serve_app.engines.availability import need
 from serve_app.engines.base import EngineInfo, out_of_memory
 from serve_app.engines.graph import FORMAT, Graph
+from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.types import Array, Size
 
@@ -76,11 +77,7 @@ class TensorRtEngine:
             EngineError: TensorRT or the GPU is missing, or the precision is not for it.
         """
         self._trt = need("tensorrt", "tensorrt")
-        if graph.precision == "int8":
-            raise EngineError(
-                "precision: int8 is not for engine: tensorrt (it takes no asymmetric activations, "
-                "which the quantised file has): set precision: fp16, or engine: openvino"
-            )
+        check_rules("tensorrt", device, graph.precision)
         from serve_app.engines.torch import find_device
 
         self._device = find_device("cuda" if device == "auto" else device)
@@ -181,6 +178,7 @@ _WORKED_OUT = {
     *("longest", "is_over", "over", "added", "growth", "factor"),
     *("at_most", "wanted", "wanted_twice", "half_stride", "rounded_up", "two_strides"),
     *("strides", "some_strides", "view"),
+    *("is_one", "by_one", "is_two", "by_two", "is_more", "by_more", "half_factor", "factor_left"),
 }
 
 
@@ -197,12 +195,27 @@ def at_size(content: bytes, size: Size) -> bytes:
     known = {v.name: onnx.numpy_helper.to_array(v) for v in values}
     factor = 1 + int(known["steps"][max(size) > known["limits"]].sum())
     view = view_size(size, int(known["side"][0]))
-    for name, value in (("factor", [factor]), ("view", view)):
+    way = {1: "by_one", 2: "by_two"}.get(factor, "by_more")
+    found = {"factor": [factor], "view": view, way: [1], "factor_left": [max(1, factor // 2)]}
+    for name, value in found.items():
         values.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+    (taken,) = (node for node in nodes if node.output[0] == "taken")
+    taken.input[:] = [f"means_{way}"]
     for node in [node for node in nodes if node.output[0] in _WORKED_OUT]:
         nodes.remove(node)
+    _remove_unused(model.graph)
     for value in [*model.graph.input, *model.graph.output]:
         for axis, side in enumerate(size, start=1):
             value.type.tensor_type.shape.dim[axis].dim_value = side
     content_at_size: bytes = model.SerializeToString()
     return content_at_size
+
+
+def _remove_unused(graph: Any) -> None:
+    """Remove what leads nowhere: the ways to the view's means that are not this size's."""
+    wanted = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):  # they stand in order
+        if wanted.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            wanted.update(node.input)

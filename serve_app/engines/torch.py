@@ -10,6 +10,7 @@ from torch import nn
 from torch._dynamo import config as dynamo_config
 
 from serve_app.engines.base import EngineInfo, out_of_memory
+from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.models.checkpoint import load_checkpoint
 from serve_app.types import Array
@@ -97,14 +98,5 @@ def _compiled(model: nn.Module) -> nn.Module:
 def _find_precision(name: str, device: torch.device) -> str:
     if name == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
-    if name == "int8":
-        raise EngineError(
-            "precision: int8 is not for engine: torch: set engine: openvino or onnx, or precision: "
-            "auto"
-        )
-    if name == "fp16" and device.type == "cpu":
-        raise EngineError(
-            "precision: fp16 needs a GPU (half precision is slower than fp32 on a CPU): set "
-            "precision: auto or fp32"
-        )
+    check_rules("torch", str(device), name)
     return name

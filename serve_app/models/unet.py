@@ -77,13 +77,14 @@ class UNetMatting(nn.Module):
             uint8 [N, H, W], 0-255.
         """
         image = self.image(rgb, trimap)
-        return self.alpha(image, shrink_to(image, self.config.context_side)).to(torch.uint8)
+        view = shrink_to(image, self.config.context_side)
+        return self.alpha(to_blocks(image), view).to(torch.uint8)
 
-    def alpha(self, image: Tensor, view: Tensor) -> Tensor:
-        """Predict from the image and the context branch's view of it, both [N, 4, *, *] as `image`
-        gives them: float32 [N, H, W], whole numbers 0-255.
+    def alpha(self, blocks: Tensor, view: Tensor) -> Tensor:
+        """Predict from `to_blocks` of the image and the context branch's view of it [N, 4, h, w],
+        both normalised: float32 [N, H, W], whole numbers 0-255.
         """
-        logits, _ = self._blocks(image, view)
+        logits, _ = self._logits(blocks, view)
         alpha = (stretched_sigmoid(logits.float()).clamp(0, 1) * 255).round()
         return F.pixel_shuffle(alpha, _BLOCK).squeeze(1)
 
@@ -93,7 +94,8 @@ class UNetMatting(nn.Module):
         The second is [N, 1, h, w] at a quarter of the context view, for supervision.
         """
         image = self.image(rgb, trimap)
-        fine, coarse = self._blocks(image, shrink_to(image, self.config.context_side))
+        view = shrink_to(image, self.config.context_side)
+        fine, coarse = self._logits(to_blocks(image), view)
         return F.pixel_shuffle(fine, _BLOCK), coarse
 
     def image(self, rgb: Tensor, trimap: Tensor) -> Tensor:
@@ -105,9 +107,9 @@ class UNetMatting(nn.Module):
         """0-255 to about -1..1."""
         return (image - self.mean) / self.std
 
-    def _blocks(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    def _logits(self, blocks: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         features, coarse = self.context(view)
-        return self.detail(image, features, coarse), coarse
+        return self.detail(blocks, features, coarse), coarse
 
 
 class ContextBranch(nn.Module):
@@ -154,15 +156,15 @@ class DetailBranch(nn.Module):
         self.head = nn.Conv2d(width, _BLOCK**2, 3, padding=1)
         self.register_buffer("enlarge", bilinear_blocks(_BLOCK), persistent=False)
 
-    def forward(self, image: Tensor, features: Tensor, coarse: Tensor) -> Tensor:
-        """[N, 4, H, W] and what the context branch gave -> logits [N, 16, H/4, W/4]: those of a
-        block's pixels are channels, for `pixel_shuffle` to lay out.
+    def forward(self, blocks: Tensor, features: Tensor, coarse: Tensor) -> Tensor:
+        """[N, 16, H/2, W/2] and what the context branch gave -> logits [N, 16, H/4, W/4]: those of
+        a block's pixels are channels, for `pixel_shuffle` to lay out.
         """
-        blocks = self.stem(F.pixel_unshuffle(image, _BLOCK // 2))  # [N, width, H/4, W/4]
-        x = self.fuse(blocks + resize(features, blocks))
+        fine = self.stem(blocks)  # [N, width, H/4, W/4]
+        x = self.fuse(fine + resize(features, fine))
         x = self.merge(x + resize(self.up(self.down(x)), x))
         # The context's logits, enlarged to pixels, where they are few and before the shuffle.
-        coarse = F.pad(resize(coarse, blocks), (1, 1, 1, 1), mode="replicate")
+        coarse = F.pad(resize(coarse, fine), (1, 1, 1, 1), mode="replicate")
         correction: Tensor = self.head(x)
         return correction + F.conv2d(coarse, self.enlarge)
 
@@ -173,6 +175,11 @@ def conv_norm_relu(before: int, after: int, stride: int = 1) -> nn.Sequential:
         nn.BatchNorm2d(after),
         nn.ReLU(inplace=True),
     )
+
+
+def to_blocks(image: Tensor) -> Tensor:
+    """[N, 4, H, W] -> [N, 16, H/2, W/2]: the pixels of a block, channel by channel."""
+    return F.pixel_unshuffle(image, _BLOCK // 2)
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:

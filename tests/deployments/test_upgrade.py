@@ -66,3 +66,19 @@ def test_a_batch_that_hangs_costs_its_replica(service: RunningService, state: Se
     waited(lambda: bool(network()) and not network() & before, "the replica is not replaced")
     small = encoded(picture(*_WARM))
     assert httpx.post(url, files={"image": small}, timeout=60).status_code == 200
+
+
+def test_a_network_that_cannot_open_changes_nothing(
+    service: RunningService, state: ServeState
+) -> None:
+    before, config = service.replicas("UNet"), state.config()
+    try:
+        state.deploy(with_args(state.config(), "model", engine="torch", precision="int8"))
+        waited(lambda: state.application()["status"] == "DEPLOY_FAILED", "it is not refused")
+        assert "int8 is not for engine: torch: set engine" in state.application()["message"]
+        assert service.replicas("UNet") == before
+        answer = httpx.post(f"{service.url}/v1/matting", files={"image": encoded(picture())})
+        assert answer.status_code == 200
+    finally:
+        state.deploy(config)
+        waited(lambda: state.application()["status"] == "RUNNING", "the former one is not back")
