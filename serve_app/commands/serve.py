@@ -36,6 +36,9 @@ _DEFAULTS = {
     # tenth of all CPU time.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    # At Ray's 15, whatever else runs on the machine takes most of the cores from the proxy and all
+    # replicas.
+    "RAY_worker_niceness": "0",
     # A dead proxy fails its checks at once, whatever their timeout: it is back in 5 s, not in 32.
     # One that is merely slow to answer, or to start, must not be taken for dead.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",

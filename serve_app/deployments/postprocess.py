@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 from serve_app.deployments.metrics import StageMetrics
+from serve_app.deployments.priority import give_way
 from serve_app.options import Options
 from serve_app.postprocess import finish
 from serve_app.settings import Settings
@@ -16,6 +17,7 @@ from serve_app.types import Prediction, Prepared, Result
 
 class Postprocess:
     def __init__(self, settings: Settings) -> None:
+        give_way()
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._worker = ThreadPoolExecutor(1)
         self._metrics = StageMetrics()

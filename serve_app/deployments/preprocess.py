@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 from serve_app.deployments.metrics import StageMetrics
+from serve_app.deployments.priority import give_way
 from serve_app.imaging.isolated import IsolatedDecoder
 from serve_app.imaging.peek import is_sequential_jpeg
 from serve_app.options import Options
@@ -18,6 +19,7 @@ from serve_app.types import Prepared, Upload
 
 class Preprocess:
     def __init__(self, settings: Settings) -> None:
+        give_way()
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._limits = settings.limits
         self._bucket_step = settings.batching.bucket_step

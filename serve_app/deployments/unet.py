@@ -9,6 +9,7 @@ from ray import serve
 
 from serve_app.batching import BatchGate, BatchItem, predict_all, warm_up, with_queue_time
 from serve_app.deployments.metrics import NetworkMetrics
+from serve_app.deployments.priority import give_way
 from serve_app.engines import open_engine
 from serve_app.engines.base import EngineInfo
 from serve_app.errors import ServiceError
@@ -24,6 +25,7 @@ class UNet:
     """Serve calls it ready only when `__init__` is done: weights loaded and warmed up."""
 
     def __init__(self, settings: Settings) -> None:
+        give_way()
         batching = settings.batching
         self._engine = open_engine(settings.model)
         # One thread owns the engine; the event loop stays free to take requests and answer probes.
