@@ -5,12 +5,8 @@ import time
 from serve_app.engines.base import Engine
 from serve_app.types import Array
 
-DELAY_S = 0.25
-"""For one image: an assumption, of the order of a network three times ours in fp32 on one core.
-
-Two cores carry what three replicas of it do. At 100 ms one replica's photos took most of them: the
-cores were short and not the network, and more replicas of it changed nothing.
-"""
+DELAY_S = 0.1
+"""For one image: an assumption, of the order of a small network in fp32 on one core."""
 
 
 class DelayedEngine:

@@ -4,7 +4,7 @@ On a cluster of three nodes on this machine one client sends photos, then forty,
 how long it takes until new replicas of each stage serve, how long until only the least are left,
 and what failed meanwhile. The exit status is 1 where a limit is missed.
 
-The network is none: it waits 250 ms for each image, so that two cores can carry several replicas of
+The network is none: it waits 100 ms for each image, so that two cores can carry several replicas of
 it, and of each stage there are at most as many as two cores carry. CPUs of the nodes are made up.
 As docs/configure.md says for a cluster, what comes may wait until new replicas serve. Everything
 else, the autoscaling above all, is that of the configuration.
