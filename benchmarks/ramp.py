@@ -40,7 +40,7 @@ SERVES_S, LEAST_S = 15.0, 60.0
 WAIT_S = 20  # limits.max_wait_s of a cluster, as in configs/kuberay
 
 _NODE = Node(num_cpus=4)
-_LOOK_S = 0.25
+_LOOK_S = 0.5  # each look costs the dashboard time on the same cores
 _WINDOW_S = 5.0
 _GIVE_UP_S = 180.0
 _PHOTO = (512, 288)  # (width, height), px

@@ -48,6 +48,9 @@ class OpenVinoEngine:
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
+            # It pins threads to the first cores, in every process to the same ones: of two workers
+            # with a thread each both would run on core 0.
+            "ENABLE_CPU_PINNING": False,
             # Where the CPU has bfloat16 units the default would use them, 8 bits of mantissa.
             "INFERENCE_PRECISION_HINT": "f32",
         }

@@ -1,7 +1,10 @@
 """OpenVINO's own ways: one graph for all sizes, images side by side, what is kept on disk."""
 
+import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +57,29 @@ def test_each_image_of_a_batch_gets_its_own_answer(graph: Graph, threads: int) -
     for count in (2, 3, 7):
         together = engine.predict(rgb[:count], unknown(rgb[:count]))
         assert np.abs(together.astype(int) - alone[:count]).max() <= 1
+
+
+def test_no_thread_is_held_to_a_core(graph: Graph) -> None:
+    """Workers beside each other would all run on the first ones."""
+    engine = OpenVinoEngine(graph, threads=1)
+    rgb = picture(256, 256)[None]
+    over, seen = threading.Event(), set[int]()
+
+    def work() -> None:
+        while not over.is_set():
+            engine.predict(rgb, unknown(rgb))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for _ in range(40):
+            time.sleep(0.01)
+            threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+            seen |= {len(os.sched_getaffinity(thread)) for thread in threads}
+    finally:
+        over.set()
+        worker.join()
+    assert seen == {len(os.sched_getaffinity(0))}
 
 
 def test_a_new_size_is_not_compiled(
