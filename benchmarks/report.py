@@ -1,7 +1,8 @@
 """Puts the results into the README: python -m benchmarks.report [--check]
 
 Between `<!-- results: NAME -->` and `<!-- end of results -->` stands what `results/NAME.json`
-holds. Nobody writes those figures by hand; `--check` says whether they agree and changes nothing.
+holds, or what the rows in the folder `results/chaos` do. Nobody writes those figures by hand;
+`--check` says whether they agree and changes nothing.
 """
 
 import argparse
@@ -9,12 +10,14 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks.chaos.outcome import markdown
 from benchmarks.results import RESULTS, read_report
 from serve_app.settings import ROOT
 
 _SECTION = re.compile(
     r"(<!-- results: (?P<name>\w+) -->\n)(?P<body>.*?)(<!-- end of results -->)", re.DOTALL
 )
+CHAOS = "chaos"
 _ON_GPU = ("engines_gpu", "ladder_gpu", "roofline")
 
 
@@ -40,7 +43,10 @@ def filled(text: str, results: Path) -> str:
     def fill(section: re.Match[str]) -> str:
         name = section["name"]
         file = results / f"{name}.json"
-        body = read_report(file).markdown() if file.is_file() else _missing(name)
+        if name == CHAOS:
+            body = markdown(results / name)
+        else:
+            body = read_report(file).markdown() if file.is_file() else _missing(name)
         return f"{section[1]}\n{body}\n\n{section[4]}"
 
     return _SECTION.sub(fill, text)

@@ -72,12 +72,16 @@ def write(folder: Path, row: str, outcome: Outcome, plan: object, seconds: float
 
 def markdown(folder: Path) -> str:
     """The outcomes that lie in a folder, as the README's table."""
-    lines = ["| row | shown | limit | held | taken |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| row | requests | shown | limit | held | taken |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for path in sorted(folder.glob("*.json")):
         report = json.loads(path.read_text("utf-8"))
         for check in report["checks"]:
             lines.append(
-                f"| `{report['row']}` | {check['name']}: {check['value']} | {check['limit']} | "
+                f"| `{report['row']}` | {report['figures'].get('requests', '')} | "
+                f"{check['name']}: {check['value']} | {check['limit']} | "
                 f"{'yes' if check['holds'] else '**no**'} | {report['date']} |"
             )
     return "\n".join(lines)

@@ -147,7 +147,7 @@ def test_an_outcome_is_printed_written_and_tabled(tmp_path: Path) -> None:
     assert len(report["date"]) == 10
     assert {"cpu", "cores"} <= set(report["machine"])
     assert {"python", "ray"} <= set(report["versions"])
-    assert "| `some-row` | share: 0.5 | at least 0.9 | **no** |" in markdown(tmp_path)
+    assert "| `some-row` | 12 | share: 0.5 | at least 0.9 | **no** |" in markdown(tmp_path)
 
 
 def test_the_readme_names_every_row() -> None:
