@@ -29,7 +29,7 @@ from serve_app.types import Result, Upload
 logger = logging.getLogger("ray.serve.cvunet")
 
 _PROBE_TIMEOUT_S = 2.0
-_UNUSUAL_S = 5.0  # for a request: over limits.max_wait_s, beyond which none is let in
+_UNUSUAL_S = 5.0  # over limits.max_wait_s of one machine; later, earlier answers come here too
 _RECENT_S = 5.0  # an answer this fresh proves readiness without a probe that would queue behind it
 
 
