@@ -116,7 +116,8 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
     coefficients = cosines @ blocks @ cosines.T
     rounded = (coefficients / steps).round() * steps
     ycc = (cosines.T @ rounded @ cosines).transpose(3, 4).reshape(n, 3, h, w)
-    rgb = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(to_ycc), ycc)
+    to_rgb = torch.linalg.inv(torch.tensor(_TO_YCC)).to(device)
+    rgb = torch.einsum("dc,nchw->ndhw", to_rgb, ycc)
     return ((rgb + 128) / 255).clamp(0, 1)
 
 

@@ -17,6 +17,7 @@ from training.warp import Placement, warp
 Size = tuple[int, int]  # (height, width)
 
 _MISFIT = 0.15  # share kept of photos whose shape would leave much of the canvas over
+_SMALLEST_MOSAIC = 256  # px, its shorter side
 _CUT = 2  # px; a subject this close to its photo's edge was cut by it
 
 
@@ -29,6 +30,9 @@ class Batch:
     alpha: Tensor  # float32 [N, 1, H, W], 0-1
     trusted: Tensor  # float32 [N, 1, H, W]: how much a pixel's alpha is worth
     detailed: Tensor  # float32 [N, 1, 1, 1]: 1 where the alpha is true to the hair, else 0
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.rgb, self.trimap, self.alpha, self.trusted, self.detailed
 
 
 class Batches:
@@ -48,7 +52,7 @@ class Batches:
         composites = int(self.settings.composites * count + self._random())
         stacks, detailed = [], []
         if composites < count:
-            photos = [self._photo(size) for _ in range(count - composites)]
+            photos = [self._picture(size) for _ in range(count - composites)]
             stacks.append(torch.stack([drawn for drawn, _ in photos]))
             detailed += [soft for _, soft in photos]
         if composites:
@@ -64,6 +68,15 @@ class Batches:
             trusted=torch.where(known, 2.0, trusted),  # what the user marked counts double
             detailed=torch.tensor(detailed, device=alpha.device).float().view(-1, 1, 1, 1),
         )
+
+    def _picture(self, size: Size) -> tuple[Tensor, bool]:
+        """A photo, or now and then four in one; and whether all of its alpha is a matte."""
+        if min(size) < _SMALLEST_MOSAIC or self._random() >= self.settings.mosaics:
+            return self._photo(size)
+        tile = size[0] // 2, size[1] // 2
+        tiles, soft = zip(*(self._photo(tile) for _ in range(4)), strict=True)
+        rows = torch.cat(tiles[:2], 2), torch.cat(tiles[2:], 2)
+        return torch.cat(rows, 1), all(soft)
 
     def _photo(self, size: Size) -> tuple[Tensor, bool]:
         """A photo [5, H, W], most of it in view, as the service will see it."""

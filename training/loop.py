@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from serve_app.errors import SettingsError
 from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 from serve_app.models.efficientnet_lite import EfficientNetLite
 from serve_app.models.unet import UNetMatting
+from training.ahead import Ahead
 from training.batches import Batch, Batches
 from training.data import Collection
 from training.imagenet import SCALES, imagenet_weights
@@ -47,7 +48,9 @@ def fresh_state(settings: Settings, device: torch.device, init: Path | None = No
         model.context.encoder.load_state_dict(imagenet_weights(settings.encoder))
     model = model.to(device, memory_format=torch.channels_last)
     freeze(model.context.encoder, settings)
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, settings), weight_decay=0.0, fused=device.type == "cuda"
+    )
     rng = torch.Generator().manual_seed(settings.seed)
     return State(model, follower(model), optimizer, rng, rng.get_state())
 
@@ -106,25 +109,20 @@ def train(
     version: str,
     init: Path | None = None,
 ) -> State:
-    """Run to the end of the schedule, from the state in `out` if there is one.
-
-    While a step is taken, another thread draws the next batch.
-    """
+    """Run to the end of the schedule, from the state in `out` if there is one."""
     out.mkdir(parents=True, exist_ok=True)
     state = fresh_state(settings, device, init)
     if (out / STATE_FILE).exists():
         load_state(out / STATE_FILE, state)
         log.info("resumed at step %d after %.0f s", state.step, state.seconds)
     batches = Batches(collection, settings, state.rng)
+    ahead = Ahead(partial(draw, batches), device, progress(settings, state.step, state.seconds))
     selection = some(examples, settings.validate_images)
     mattes = [example for example in examples if example.soft]
     saved = validated = state.seconds
     clock = time.monotonic() - state.seconds
-    drawer = ThreadPoolExecutor(1)
-    ahead = drawer.submit(draw, batches, progress(settings, state.step, state.seconds))
     while (done := progress(settings, state.step, state.seconds)) < 1:
-        batch, state.drawn = ahead.result()
-        ahead = drawer.submit(draw, batches, progress(settings, state.step + 1, state.seconds))
+        batch, state.drawn = ahead.take(progress(settings, state.step + 1, state.seconds))
         rate = learning_rate(settings, done)
         terms = train_step(state, settings, batch, rate)
         state.step += 1
@@ -138,7 +136,7 @@ def train(
         if state.seconds - saved > _SAVE_SECONDS:
             save_state(out / STATE_FILE, state)
             saved = state.seconds
-    drawer.shutdown()
+    ahead.close()
     save_state(out / STATE_FILE, state)
     validate(state, selection, mattes, out, version)
     return state

@@ -82,6 +82,7 @@ class Settings(_Strict):
     ema: float = Field(0.998, gt=0, lt=1)
     longest_side: int = Field(768, ge=64)  # px; photos are kept in memory no larger than this
     composites: Share = 0.3  # of a batch
+    mosaics: Share = 0.0  # of the photos are four in one: small subjects, and more than one
     empty: Share = 0.06  # of the composites have no subject
     pairs: Share = 0.15  # of the composites have two subjects
     trimaps: Share = 0.15  # of a batch comes with a trimap

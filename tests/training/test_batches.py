@@ -25,6 +25,15 @@ def test_the_seed_decides(collection: Collection, settings: Settings) -> None:
     assert torch.equal(one.alpha, two.alpha)
 
 
+def test_a_mosaic_shows_four_photos(collection: Collection, settings: Settings) -> None:
+    draws = batches(collection, settings, composites=0, mosaics=1, trimaps=0)
+    alpha = draws.draw((256, 320), 6).alpha
+    quarters = torch.stack([half for rows in alpha.chunk(2, 2) for half in rows.chunk(2, 3)])
+    assert bool((quarters.amax((2, 3, 4)) > 0.9).all()), "each has a subject"
+    whole = draws.draw((192, 320), 6).alpha  # too small to be divided
+    assert float(whole.mean()) > 0
+
+
 def test_composites_without_subjects_are_empty(collection: Collection, settings: Settings) -> None:
     batch = batches(collection, settings, composites=1, empty=1, pairs=0).draw((64, 64), 4)
     assert float(batch.alpha.max()) == 0
