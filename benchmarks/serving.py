@@ -140,6 +140,7 @@ def measure(
     for clients in arguments.clients:
         load, usage, own = under_load(service, Target(service.url, photo), clients, arguments)
         best = max(best, load.per_second)
+        print(f"... {clients} clients: {60 * load.per_second:.0f} images/min", flush=True)
         found.closed.append(closed_row(name, clients, load, usage, own, found))
         found.points.setdefault(name, []).append((clients, 60 * load.per_second))
     for share in arguments.shares if best else ():
