@@ -66,7 +66,7 @@ bench: $(DEV)
 
 ## make bench-gpu the same on a GPU: engines, ladder and the roofline
 bench-gpu: $(DEV)
-	$(BIN)/python -m benchmarks.engines --device cuda --json benchmarks/results/engines_gpu.json
+	$(BIN)/python -m benchmarks.engines --device cuda --compile --json benchmarks/results/engines_gpu.json
 	$(BIN)/python -m benchmarks.ladder --device cuda --json benchmarks/results/ladder_gpu.json
 	$(BIN)/python -m benchmarks.roofline
 	$(BIN)/python -m benchmarks.report

@@ -1,8 +1,9 @@
 """The engines side by side: python -m benchmarks.engines [--device cuda] [--compile]
 
-Every installed engine and precision opens the checkpoint in a process of its own, so that its
-memory and its load time are its own, and then all run the same batches by turns, so that what else
-the machine does falls on all alike. Agreement is with torch in fp32 on the CPU.
+Every installed engine and precision that runs on the device opens the checkpoint in a process of
+its own, so that its memory and its load time are its own, and then all run the same batches by
+turns, so that what else the machine does falls on all alike. Agreement is with torch in fp32 on the
+CPU.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from serve_app.engines import open_engine
 from serve_app.engines.agreement import made_pictures
 from serve_app.engines.availability import is_installed
 from serve_app.engines.graph import quantised_path
+from serve_app.errors import EngineError
 from serve_app.imaging.decode import decode
 from serve_app.settings import Limits, ModelSettings, resolve_path
 from serve_app.types import UNKNOWN, Array
@@ -47,16 +49,18 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, default=ModelSettings().model_path)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--engines", nargs="+", help="these alone")
     parser.add_argument("--threads", type=int, default=0, help="0 is one per core")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--size", type=int, nargs=2, default=SMALL, metavar=("W", "H"))
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--compile", action="store_true", help="torch compiled too; on CUDA always")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch compiled too, up to a minute for each shape"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "engines.json")
     arguments = parser.parse_args()
     run = Run("engines")
-    found = candidates(arguments)
-    children = {one.name: Child(Opened, one, arguments) for one in found}
+    children = opened(arguments)
     try:
         rows = measure(children, arguments)
     finally:
@@ -81,13 +85,32 @@ def candidates(arguments: argparse.Namespace) -> list[Candidate]:
     if arguments.device.startswith("cuda"):
         rows = [("torch", "fp32"), ("torch", "fp16"), ("onnx", "fp32"), ("onnx", "fp16")]
         rows += [("tensorrt", "fp32"), ("tensorrt", "fp16")]
-        compiled = [Candidate("torch", "fp16", True)]
+        compiled = [Candidate("torch", "fp16", True)] if arguments.compile else []
     else:
         rows = [("torch", "fp32"), ("onnx", "fp32"), ("openvino", "fp32")]
         if quantised_path(resolve_path(arguments.model)).is_file():
             rows += [("onnx", "int8"), ("openvino", "int8")]
         compiled = [Candidate("torch", "fp32", True)] if arguments.compile else []
-    return [Candidate(*row) for row in rows if is_installed(row[0])] + compiled
+    found = [Candidate(*row) for row in rows if is_installed(row[0])] + compiled
+    return [one for one in found if one.engine in (arguments.engines or [one.engine])]
+
+
+def opened(arguments: argparse.Namespace) -> dict[str, Child]:
+    """Every candidate that opens, by name; of one that does not it is said why.
+
+    Raises:
+        EngineError: none does.
+    """
+    children, left_out = {}, None
+    for candidate in candidates(arguments):
+        try:
+            children[candidate.name] = Child(Opened, candidate, arguments)
+        except EngineError as exc:
+            print(f"... {candidate.name} is left out: {exc}", flush=True)
+            left_out = exc
+    if not children and left_out:
+        raise left_out
+    return children
 
 
 class Opened:

@@ -1,5 +1,7 @@
-"""What a service's processes use: CPU time and memory, by what they are."""
+"""What a service's processes use: CPU time and memory, by what they are; and the GPU."""
 
+import itertools
+import statistics
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,9 +10,11 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from benchmarks.gpu import open_gpu
 from benchmarks.running_service import STAGES, RunningService, title_of
 
-_INTERVAL_S = 1.0
+_INTERVAL_S = 0.2
+_MEMORY_EVERY = 5  # intervals: adding it up takes a while
 PROXY, RAY = "proxy", "Ray"
 
 
@@ -20,6 +24,7 @@ class Usage:
 
     cpu_s: dict[str, float] = field(default_factory=dict)  # by kind of process
     peak_memory: int = 0  # bytes of all replicas together, shared pages counted once
+    gpu_busy: float | None = None  # share of the time; None without a GPU
 
     @property
     def total_cpu_s(self) -> float:
@@ -60,9 +65,17 @@ def watched(service: RunningService) -> Iterator[Usage]:
     before = cpu_seconds(service.tree())
     ended = threading.Event()
 
+    shares: list[float] = []
+    gpu_share = open_gpu()
+
     def watch() -> None:
-        while not ended.wait(_INTERVAL_S):
-            usage.peak_memory = max(usage.peak_memory, replica_memory(service))
+        for turn in itertools.count(1):
+            if ended.wait(_INTERVAL_S):
+                return
+            if (share := gpu_share()) is not None:
+                shares.append(share)
+            if turn % _MEMORY_EVERY == 0:
+                usage.peak_memory = max(usage.peak_memory, replica_memory(service))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -71,6 +84,7 @@ def watched(service: RunningService) -> Iterator[Usage]:
     finally:
         ended.set()
         watcher.join()
+        usage.gpu_busy = statistics.fmean(shares) if shares else None
         usage.peak_memory = max(usage.peak_memory, replica_memory(service))
         spent: dict[str, float] = defaultdict(float)
         kinds = by_kind(service)

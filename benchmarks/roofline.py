@@ -1,11 +1,13 @@
 """How near the network comes to what a GPU can do: python -m benchmarks.roofline
 
-For each precision and batch: the time of one run as the engine does it, eagerly and from a CUDA
-graph (no launch overhead), beside the time that the roofline allows: for every convolution the
-longer of its operations at the device's peak and of its bytes at the device's bandwidth, summed.
+For each precision and batch: the time of one run, eagerly and as the engine does it, from a CUDA
+graph (no launch overhead), and with `--compile` compiled as well, beside the time that the roofline
+allows: for every convolution the longer of its operations at the device's peak and of its bytes at
+the device's bandwidth, summed.
 Both peaks are measured on the device itself, with large matrix products and large copies, so that
 the share is of what can be had and not of a data sheet. Bytes are those of the inputs, weights and
 outputs; what stands between convolutions (norms, activations, resizing) is taken for free.
+The peak of memory is that of the quickest way's graph, its buffers and the weights.
 
 Without a GPU, `--device cpu` shows the same table for a CPU, without graphs and without FP16.
 """
@@ -26,14 +28,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import plots
 from benchmarks.photos import SMALL
 from benchmarks.results import RESULTS, Run, Table, Value, plot_path
+from serve_app.engines.cuda_graphs import RecordedNetwork
 from serve_app.engines.torch import find_device
 from serve_app.models.checkpoint import load_checkpoint
 from serve_app.settings import ModelSettings, resolve_path
 from serve_app.types import UNKNOWN
 
+TYPES = {"fp16": torch.float16, "fp32": torch.float32}
 COLUMNS = (
-    *("precision", "batch", "ms", "ms, CUDA graph", "images/s", "roofline ms", "of roofline"),
-    *("GFLOP", "GB moved", "peak MB"),
+    *("precision", "batch", "ms", "ms, CUDA graph", "ms, compiled", "images/s", "times batch 1"),
+    *("roofline ms", "of roofline", "GFLOP", "GB moved", "peak MB"),
 )
 
 
@@ -45,6 +49,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--size", type=int, nargs=2, default=SMALL, metavar=("W", "H"))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument("--precisions", nargs="+", choices=("fp16", "fp32"))
+    parser.add_argument(
+        "--compile", type=int, nargs="*", default=[], metavar="BATCH", help="compiled too, a GPU's"
+    )
+    parser.add_argument("--search", action="store_true", help="cuDNN times its algorithms first")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--json", type=Path, default=RESULTS / "roofline.json")
     arguments = parser.parse_args()
@@ -52,8 +61,9 @@ def main() -> None:
     run = Run("roofline")
     rows: list[list[Value]] = []
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True
-    types = [torch.float32, torch.float16] if device.type == "cuda" else [torch.float32]
+    torch.backends.cudnn.benchmark = arguments.search
+    names = arguments.precisions or (["fp16", "fp32"] if device.type == "cuda" else ["fp32"])
+    types = [TYPES[name] for name in names]
     peaks = {kind: (peak_flops(device, kind), peak_bandwidth(device)) for kind in types}
     for kind in types:
         network = load_checkpoint(resolve_path(arguments.model))[0].to(device, kind)
@@ -61,14 +71,14 @@ def main() -> None:
         rows += measure(network, device, kind, peaks[kind], arguments)
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        points.setdefault(str(row[0]), []).append((float(row[1] or 0), float(row[4] or 0)))
+        points.setdefault(str(row[0]), []).append((float(row[1] or 0), float(row[5] or 0)))
     axes = ("batch", "images/s")
     plots.lines(plot_path(arguments.json), "The network alone", axes, points, log_x=True)
     notes = [
         f"Measured in {name_of(kind)}: {flops / 1e12:.3g} TFLOP/s, {bandwidth / 1e9:.0f} GB/s."
         for kind, (flops, bandwidth) in peaks.items()
     ]
-    best = max(float(row[4] or 0) for row in rows)
+    best = max(float(row[5] or 0) for row in rows)
     data = {"gpu_s_per_image": 1 / best} if device.type == "cuda" else {}
     size = f"{arguments.size[0]}x{arguments.size[1]}"
     run.finish([Table(f"{size}, {device.type}", COLUMNS, rows)], arguments.json, notes, data)
@@ -83,29 +93,36 @@ def measure(
 ) -> Iterator[list[Value]]:
     """A row for each batch size."""
     width, height = arguments.size
+    alone: float | None = None
     for batch in arguments.batches:
         rgb = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, device=device)
         trimap = torch.full((batch, height, width), UNKNOWN, dtype=torch.uint8, device=device)
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        compiles = batch in arguments.compile
         with torch.inference_mode():
             eager = seconds_of(partial(network, rgb, trimap), device, arguments.runs)
-            graph = graph_seconds(network, rgb, trimap, arguments.runs)
             layers = layer_costs(network, rgb, trimap)
+            graph, peak = recorded(network, rgb, trimap, arguments.runs)
+            compiled, compiled_peak = None, None
+            if compiles:
+                fast = torch.compile(network, dynamic=False)
+                compiled, compiled_peak = recorded(fast, rgb, trimap, arguments.runs)
         limit = sum(max(f / peaks[0], b / peaks[1]) for f, b in layers)
-        best = min(eager, graph or eager)
-        peak = torch.cuda.max_memory_reserved() / 1e6 if device.type == "cuda" else None
+        best = min(seconds for seconds in (eager, graph, compiled) if seconds)
+        alone = alone or best / batch
+        print(f"... {name_of(kind)}, batch {batch}: {1000 * best:.3g} ms", flush=True)
         yield [
             name_of(kind),
             batch,
             1000 * eager,
             1000 * graph if graph else None,
+            1000 * compiled if compiled else None,
             batch / best,
+            alone * batch / best,
             1000 * limit,
             f"{limit / best:.0%}",
             sum(f for f, _ in layers) / 1e9,
             sum(b for _, b in layers) / 1e9,
-            round(peak) if peak else None,
+            compiled_peak if best == compiled else peak,
         ]
 
 
@@ -145,20 +162,17 @@ def _watching(
             hook.remove()
 
 
-def graph_seconds(network: nn.Module, rgb: Tensor, trimap: Tensor, runs: int) -> float | None:
-    """Seconds of a run that is replayed from a CUDA graph; None on a CPU."""
+def recorded(
+    network: Callable[[Tensor, Tensor], Tensor], rgb: Tensor, trimap: Tensor, runs: int
+) -> tuple[float | None, int | None]:
+    """Seconds of a run replayed from a CUDA graph, and the peak of memory, MB; None on a CPU."""
     if rgb.device.type != "cuda":
-        return None
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):  # what allocates must have allocated before the capture
-            network(rgb, trimap)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        network(rgb, trimap)
-    return seconds_of(graph.replay, rgb.device, runs)
+        return None, None
+    torch.cuda.empty_cache()  # else what other ways left counts too
+    torch.cuda.reset_peak_memory_stats()
+    replayed = RecordedNetwork(network, rgb.device)
+    seconds = seconds_of(partial(replayed, rgb, trimap), rgb.device, runs)
+    return seconds, round(torch.cuda.max_memory_reserved() / 1e6)
 
 
 def seconds_of(function: Callable[[], object], device: torch.device, runs: int) -> float:
@@ -197,7 +211,7 @@ def peak_bandwidth(device: torch.device) -> float:
 
 
 def name_of(kind: torch.dtype) -> str:
-    return {torch.float32: "fp32", torch.float16: "fp16"}[kind]
+    return next(name for name, one in TYPES.items() if one == kind)
 
 
 if __name__ == "__main__":

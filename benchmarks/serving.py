@@ -7,7 +7,7 @@ the pipeline in one process on the same cores, and bare uvicorn and starlette ar
 
 Several `--config FILE` and `--env NAME=VALUE` are measured one after the other, and compared with
 the first: `--env RAY_SERVE_ENABLE_HA_PROXY=1` compares Serve's proxy with its HAProxy mode. The
-clients run on the same cores; what they use is told.
+clients run on the same cores; what they use is told, and how busy the GPU is, where there is one.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PRESETS = ("preview", "bulk", "ecommerce", "portrait")
 LATENCY = ("p50 ms", "p95 ms", "p99 ms")
 CLOSED = (
     *("service", "clients", "images/min", "of in process", "times the first", *LATENCY),
-    *("mean batch", "cores busy", "of clients", "MB", "failed"),
+    *("mean batch", "cores busy", "of clients", "GPU busy", "MB", "failed"),
 )
 
 Row = list[Value]
@@ -96,6 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--photo", type=Path, default=PHOTO)
     parser.add_argument("--seconds", type=float, default=10, help="length of each run under load")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16, 32])
+    parser.add_argument("--warm-up", type=int, default=2, help="clients of the 2 s before")
     parser.add_argument("--shares", type=float, nargs="*", default=[0.5, 0.8, 1.2])
     parser.add_argument("--presets", nargs="*", default=PRESETS)
     parser.add_argument("--skip-floors", action="store_true")
@@ -133,11 +134,13 @@ def measure(
     service.wait_until_ready()
     closed_loop(Target(service.url, photo), 1, 0)
     found.other.append([name, "start to first answer, s", time.monotonic() - service.started_at])
-    closed_loop(Target(service.url, photo), 2, 2)  # the first requests of each replica are slow
+    # The first requests of each replica are slow.
+    closed_loop(Target(service.url, photo), arguments.warm_up, 2)
     best = 0.0
     for clients in arguments.clients:
         load, usage, own = under_load(service, Target(service.url, photo), clients, arguments)
         best = max(best, load.per_second)
+        print(f"... {clients} clients: {60 * load.per_second:.0f} images/min", flush=True)
         found.closed.append(closed_row(name, clients, load, usage, own, found))
         found.points.setdefault(name, []).append((clients, 60 * load.per_second))
     for share in arguments.shares if best else ():
@@ -175,6 +178,7 @@ def closed_row(
         load.mean_batch,
         usage.total_cpu_s / load.seconds,
         own_cpu_s / load.seconds,
+        None if usage.gpu_busy is None else f"{usage.gpu_busy:.0%}",
         round(usage.peak_memory / 1e6),
         load.failures,
     ]

@@ -131,6 +131,9 @@ class ModelSettings(Section):
     compile: bool = Field(
         False, description="engine torch: compile for each batch size and bucket, a minute each"
     )
+    cuda_graphs: bool = Field(
+        True, description="engine torch on a GPU: record each batch size and bucket, and replay it"
+    )
     cache_path: Path = Field(
         Path(".cache/engines"), description="folder for what engines make of the checkpoint"
     )

@@ -48,6 +48,7 @@ def open_engine(settings: ModelSettings) -> Engine:
             settings.precision,
             settings.threads,
             settings.compile,
+            settings.cuda_graphs,
             reason,
         )
     if external:

@@ -1,15 +1,17 @@
 """PyTorch, on a CPU or an NVIDIA GPU."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
 
 from serve_app.engines.base import EngineInfo, out_of_memory
+from serve_app.engines.cuda_graphs import RecordedNetwork
 from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.models.checkpoint import load_checkpoint
@@ -17,7 +19,9 @@ from serve_app.types import Array
 
 
 class TorchEngine:
-    """Runs `UNetMatting`, channels last; eagerly, or compiled for each batch size and bucket."""
+    """Runs `UNetMatting`, channels last; eagerly, or compiled for each batch size and bucket. On a
+    GPU it is replayed from CUDA graphs.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,7 @@ class TorchEngine:
         precision: str = "auto",
         threads: int = 0,
         compile: bool = False,
+        cuda_graphs: bool = True,
         reason: str = "set",
     ) -> None:
         """Load a checkpoint.
@@ -41,7 +46,9 @@ class TorchEngine:
         model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision == "fp16":
             model = model.half()
-        self._model = _compiled(model) if compile else model
+        self._model: Callable[[Tensor, Tensor], Tensor] = _compiled(model) if compile else model
+        if cuda_graphs and self._device.type == "cuda":
+            self._model = RecordedNetwork(self._model, self._device)
         self.info = EngineInfo(
             checkpoint.name,
             checkpoint.version,
@@ -56,7 +63,7 @@ class TorchEngine:
         try:
             with torch.inference_mode():
                 alpha = self._model(self._to_device(rgb), self._to_device(trimap))
-            result: Array = alpha.cpu().numpy()
+                result: Array = self._to_host(alpha).numpy()
         except RuntimeError as exc:
             # The CPU allocator has no exception class of its own.
             if error := out_of_memory(exc, rgb, str(self._device)):
@@ -68,7 +75,20 @@ class TorchEngine:
 
     def _to_device(self, array: Array) -> torch.Tensor:
         # Arrays from shared memory are read-only, which torch.from_numpy warns about.
-        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        if self._device.type != "cuda":
+            return tensor
+        # The GPU itself fetches from pinned memory; from other memory the driver copies it there
+        # first, piece by piece.
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+    def _to_host(self, alpha: Tensor) -> Tensor:
+        if alpha.device.type != "cuda":
+            return alpha
+        answer = torch.empty(alpha.shape, dtype=alpha.dtype, pin_memory=True)
+        answer.copy_(alpha, non_blocking=True)
+        torch.cuda.current_stream(self._device).synchronize()
+        return answer
 
 
 def find_device(name: str) -> torch.device:
