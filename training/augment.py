@@ -73,15 +73,22 @@ def luma(image: Tensor) -> Tensor:
 
 
 def blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian with one sigma (pixels, [N, 1, 1, 1]) per image; any number of channels."""
-    n, c, h, w = image.shape
-    reach = max(1, math.ceil(2.5 * float(sigma.max())))
-    x = torch.arange(-reach, reach + 1, device=image.device)
-    kernel = torch.exp(-0.5 * (x / sigma.view(n, 1).clamp(min=0.05)) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0).view(n * c, 1, 1, -1)
-    flat = F.pad(image.reshape(1, n * c, h, w), (reach,) * 4, mode="replicate")
-    flat = F.conv2d(flat, kernel, groups=n * c)
-    return F.conv2d(flat, kernel.transpose(2, 3), groups=n * c).view(n, c, h, w)
+    """Gaussian with one sigma (pixels, [N, 1, 1, 1]) per image; any number of channels.
+
+    As two products of matrices, so that no GPU library prepares a convolution of a new shape for
+    nearly every batch.
+    """
+    rows, columns = (gaussian(side, sigma) for side in image.shape[-2:])
+    return rows @ image @ columns.transpose(2, 3)
+
+
+def gaussian(side: int, sigma: Tensor) -> Tensor:
+    """[N, 1, side, side]: what each pixel of a line takes from each, the edge's repeated beyond."""
+    x = torch.arange(side, device=sigma.device, dtype=torch.float32)
+    ends = torch.linspace(-0.5, side - 0.5, side + 1, device=sigma.device)
+    ends[0], ends[-1] = -torch.inf, torch.inf
+    below = torch.special.ndtr((ends - x[:, None]) / sigma.clamp(min=0.05))
+    return below.diff(dim=3)
 
 
 def noise(image: Tensor, rng: torch.Generator) -> Tensor:

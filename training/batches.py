@@ -1,8 +1,10 @@
 """Batches of training pictures: photos as they are, and subjects pasted on other backgrounds."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -12,11 +14,12 @@ from training import augment
 from training.data import Collection, Photo
 from training.settings import Settings
 from training.trimap import draw_trimaps
-from training.warp import Placement, warp
+from training.warp import Drawing, Placement, warp
 
 Size = tuple[int, int]  # (height, width)
 
 _MISFIT = 0.15  # share kept of photos whose shape would leave much of the canvas over
+_SUPPLY = 1024  # random numbers drawn at once
 _SMALLEST_MOSAIC = 256  # px, its shorter side
 _CUT = 2  # px; a subject this close to its photo's edge was cut by it
 
@@ -45,16 +48,19 @@ class Batches:
         sources = settings.sources
         self._photo_weights = {name: source.weight for name, source in sources.items()}
         self._cutout_weights = {name: source.cutout for name, source in sources.items()}
-        self._odds: dict[tuple[int, Size], Tensor] = {}
+        self._device = collection.backgrounds[0].levels[0].device
+        self._odds: dict[tuple[int, Size], list[float]] = {}  # sums of all up to each photo
+        self._numbers: list[float] = []
 
     def draw(self, size: Size, count: int) -> Batch:
         """Some photos, some composites, all finished by the same camera."""
+        self._numbers.clear()  # all that a batch draws depends on the generator's state before it
         composites = int(self.settings.composites * count + self._random())
         stacks, detailed = [], []
         if composites < count:
-            photos = [self._picture(size) for _ in range(count - composites)]
-            stacks.append(torch.stack([drawn for drawn, _ in photos]))
-            detailed += [soft for _, soft in photos]
+            photos, soft = self._pictures(size, count - composites)
+            stacks.append(photos)
+            detailed += soft
         if composites:
             stacks.append(self._composites(size, composites))
             detailed += [True] * composites
@@ -69,22 +75,30 @@ class Batches:
             detailed=torch.tensor(detailed, device=alpha.device).float().view(-1, 1, 1, 1),
         )
 
-    def _picture(self, size: Size) -> tuple[Tensor, bool]:
-        """A photo, or now and then four in one; and whether all of its alpha is a matte."""
-        if min(size) < _SMALLEST_MOSAIC or self._random() >= self.settings.mosaics:
-            return self._photo(size)
-        tile = size[0] // 2, size[1] // 2
-        tiles, soft = zip(*(self._photo(tile) for _ in range(4)), strict=True)
-        rows = torch.cat(tiles[:2], 2), torch.cat(tiles[2:], 2)
-        return torch.cat(rows, 1), all(soft)
+    def _pictures(self, size: Size, count: int) -> tuple[Tensor, list[bool]]:
+        """Photos [N, 5, H, W], now and then four in one; and whether all of its alpha is a matte,
+        of each.
+        """
+        divides = min(size) >= _SMALLEST_MOSAIC
+        mosaics = sum(self._random() < self.settings.mosaics for _ in range(count * divides))
+        stacks, soft = [], []
+        if mosaics < count:
+            photos = [self._photo(size) for _ in range(count - mosaics)]
+            stacks.append(warp(photos, size))
+            soft += [drawing.photo.soft for drawing in photos]
+        if mosaics:
+            tile = size[0] // 2, size[1] // 2
+            photos = [self._photo(tile) for _ in range(4 * mosaics)]
+            drawn = warp(photos, tile).view(mosaics, 2, 2, 5, *tile)
+            stacks.append(drawn.permute(0, 3, 1, 4, 2, 5).reshape(mosaics, 5, *size))
+            soft += [all(d.photo.soft for d in photos[i : i + 4]) for i in range(0, len(photos), 4)]
+        return torch.cat(stacks), soft
 
-    def _photo(self, size: Size) -> tuple[Tensor, bool]:
-        """A photo [5, H, W], most of it in view, as the service will see it."""
-        weights = self._photo_weights
-        photo = self._pick(self.collection.photos, size, weights)
-        return self._in_view(photo, size), photo.soft
+    def _photo(self, size: Size) -> Drawing:
+        """A photo, most of it in view, as the service will see it."""
+        return self._in_view(self._pick(self.collection.photos, size, self._photo_weights), size)
 
-    def _in_view(self, photo: Photo, size: Size) -> Tensor:
+    def _in_view(self, photo: Photo, size: Size) -> Drawing:
         fits = size[0] / photo.size[0], size[1] / photo.size[1]
         whole, filled = min(fits), max(fits)
         closer = math.exp(0.3 * self._random() ** 2)
@@ -102,11 +116,11 @@ class Batches:
             angle=self._between(-0.2, 0.2) if self._random() < 0.3 else 0.0,
             flip=self._random() < 0.5,
         )
-        return warp(photo, placement.matrix(), size, border=True)
+        return Drawing(photo, placement.affine(), border=True)
 
     def _composites(self, size: Size, count: int) -> Tensor:
         """Subjects on other backgrounds, [N, 5, H, W]; their alpha is true by construction."""
-        image = torch.stack([self._background(size) for _ in range(count)])
+        image = self._backgrounds(size, count)
         rng = self.rng
         image = augment.sometimes(0.7, lambda x: augment.light(x, 0.3, rng), image, rng)
         image = augment.sometimes(
@@ -122,18 +136,21 @@ class Batches:
 
     def _subjects(self, size: Size, count: int, share: float) -> tuple[Tensor, Tensor]:
         """Colour [N, 3, H, W] and alpha [N, 1, H, W] of subjects; `share` of them are there."""
-        drawn, softness = [], []
-        device = self.collection.cutouts[0].levels[0].device
-        for _ in range(count):
-            if self._random() >= share:
-                drawn.append(torch.zeros(5, *size, device=device))
-                softness.append(0.0)
-                continue
-            photo = self._pick(self.collection.cutouts, size, self._cutout_weights)
-            drawn.append(warp(photo, self._place(photo, size).matrix(), size, border=False))
-            softness.append(0.0 if photo.soft else self._between(0.5, 1.6))
-        colour, matte, _ = torch.stack(drawn).split((3, 1, 1), 1)
-        sigma = torch.tensor(softness, device=device).view(-1, 1, 1, 1)
+        there = [i for i in range(count) if self._random() < share]
+        drawn = torch.zeros(count, 5, *size, device=self._device)
+        sigma = torch.zeros(count, 1, 1, 1)
+        if there:
+            photos = [
+                self._pick(self.collection.cutouts, size, self._cutout_weights) for _ in there
+            ]
+            drawings = [
+                Drawing(photo, self._place(photo, size).affine(), border=False) for photo in photos
+            ]
+            drawn[there] = warp(drawings, size)
+            for i, photo in zip(there, photos, strict=True):
+                sigma[i] = 0.0 if photo.soft else self._between(0.5, 1.6)
+        sigma = sigma.to(self._device)
+        colour, matte, _ = drawn.split((3, 1, 1), 1)
         # A mask has a hard edge with some background beyond it: draw it in, and soften it.
         drawn_in = ((augment.blur(matte, sigma) - 0.5) * 2).clamp(0, 1)
         matte = torch.where(sigma > 0, drawn_in, matte)
@@ -175,22 +192,35 @@ class Batches:
             flip=flip,
         )
 
-    def _background(self, size: Size) -> Tensor:
-        """[3, H, W]: a place without a subject, a photo blurred past knowing, or a backdrop."""
-        kind = self._random()
-        if kind < 0.65:
-            photo = self._pick(self.collection.backgrounds, size, None)
-            return self._in_view(photo, size)[:3]
-        if kind < 0.8:
-            photo = self._pick(self.collection.photos, size, self._photo_weights)
-            pixels = photo.levels[-1][None, :3].float() / 255
-            return F.interpolate(pixels, size=size, mode="bicubic", align_corners=False)[0].clamp(
-                0, 1
-            )
+    def _backgrounds(self, size: Size, count: int) -> Tensor:
+        """[N, 3, H, W]: places without a subject, photos blurred past knowing, and backdrops."""
+        kinds = [self._random() for _ in range(count)]
+        places = [
+            self._in_view(self._pick(self.collection.backgrounds, size, None), size)
+            for kind in kinds
+            if kind < 0.65
+        ]
+        others = [
+            self._blurred(size) if kind < 0.8 else self._backdrop(size)
+            for kind in kinds
+            if kind >= 0.65
+        ]
+        stacks = [torch.stack(others)] if others else []
+        if places:
+            stacks.append(warp(places, size)[:, :3])
+        return torch.cat(stacks)
+
+    def _blurred(self, size: Size) -> Tensor:
+        photo = self._pick(self.collection.photos, size, self._photo_weights)
+        pixels = photo.levels[-1][None, :3].float() / 255
+        return F.interpolate(pixels, size=size, mode="bicubic", align_corners=False)[0].clamp(0, 1)
+
+    def _backdrop(self, size: Size) -> Tensor:
+        """A colour that changes a little from corner to corner."""
         corners = torch.rand(3, 1, 1, generator=self.rng) + 0.15 * torch.randn(
             3, 2, 2, generator=self.rng
         )
-        corners = corners.clamp(0, 1).to(self.collection.backgrounds[0].levels[0].device)
+        corners = corners.clamp(0, 1).to(self._device)
         return F.interpolate(corners[None], size=size, mode="bilinear", align_corners=True)[0]
 
     def _pick(
@@ -198,11 +228,16 @@ class Batches:
     ) -> Photo:
         key = id(photos), size
         if key not in self._odds:
-            self._odds[key] = odds(photos, size, weights, self.settings.max_enlargement)
-        return photos[int(torch.multinomial(self._odds[key], 1, generator=self.rng))]
+            chances = odds(photos, size, weights, self.settings.max_enlargement)
+            self._odds[key] = list(accumulate(chances))
+        sums = self._odds[key]
+        return photos[min(bisect_right(sums, self._random() * sums[-1]), len(photos) - 1)]
 
     def _random(self) -> float:
-        return float(torch.rand(1, generator=self.rng))
+        """A number from 0 to 1, of a supply: one at a time they cost more than what they decide."""
+        if not self._numbers:
+            self._numbers = torch.rand(_SUPPLY, generator=self.rng).tolist()
+        return self._numbers.pop()
 
     def _between(self, low: float, high: float) -> float:
         return low + (high - low) * self._random()
@@ -213,7 +248,7 @@ def odds(
     size: Size,
     weights: dict[str, float] | None,
     max_enlargement: float,
-) -> Tensor:
+) -> list[float]:
     """The chance of each photo on a canvas: its source's share, if it is large enough for it."""
     numbers = Counter(photo.source for photo in photos)
     chances = []
@@ -225,4 +260,4 @@ def odds(
         if not 1 / 1.6 < aspect < 1.6:
             share *= _MISFIT
         chances.append(share)
-    return torch.tensor(chances, dtype=torch.float64)
+    return chances
