@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import problem_response
+from serve_app.deployments.shedding import ShedsWhileFull
 from serve_app.errors import NotReady
 
 _NO_ROUTES = b"Ping http://.../-/routes"  # how Serve's own 404 ends, and none of ours
@@ -21,7 +22,7 @@ _RETRY_S = 2
 
 def middleware() -> list[Middleware]:
     """For `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`."""
-    return [Middleware(RoutesFirst)]
+    return [Middleware(RoutesFirst), Middleware(ShedsWhileFull)]
 
 
 class RoutesFirst:
