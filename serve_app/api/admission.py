@@ -26,8 +26,8 @@ _RETRY_S = (1, 60)  # least and most that a client is told to wait
 _UNMEASURED_RETRY_S = 2
 # A full ingress need not be asked again before so much of the work in hand is done: too little for
 # it, or for another one that is not as full, to run dry meanwhile. And at most for so long.
-_PAUSE_SHARE = 1 / 8
-_PAUSE_S = 0.25
+_PAUSE_SHARE = 1 / 4
+_PAUSE_S = 1.0
 
 
 class Admission:
