@@ -9,6 +9,7 @@ let through and finds out anew. Each proxy knows what it was told alone.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class ShedsWhileFull:
         self._app = app
         self._clock = clock
         self._refusals: dict[str, _Refusal] = {}  # by the route prefix of an application
+        self._in_hand: Counter[str] = Counter()  # images that the ingress has, likewise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         prefix = _prefix(scope)
@@ -60,7 +62,11 @@ class ShedsWhileFull:
             await self._app(scope, receive, send)
             return
         refusal = self._refusals.get(prefix)
-        if refusal is not None and self._clock() < refusal.until:
+        if (
+            refusal is not None
+            and self._in_hand[prefix] >= refusal.room
+            and self._clock() < refusal.until
+        ):
             # The body is not read: the server discards what is still to come of it.
             error = Overloaded(refusal.told.detail, refusal.told.retry_after)
             own = {**scope, "root_path": prefix, "state": {"refusal": error}}
@@ -72,7 +78,13 @@ class ShedsWhileFull:
                 self._listen(prefix, MutableHeaders(scope=message))
             await send(message)
 
-        await self._app(scope, receive, send_listening)
+        self._in_hand[prefix] += 1
+        try:
+            await self._app(scope, receive, send_listening)
+        finally:
+            self._in_hand[prefix] -= 1
+            if not self._in_hand[prefix]:
+                del self._in_hand[prefix]
 
     def _listen(self, prefix: str, headers: MutableHeaders) -> None:
         text = headers.get(_HEADER)
@@ -82,7 +94,8 @@ class ShedsWhileFull:
         told = _Told(**json.loads(text))
         known = self._refusals.get(prefix)
         app = known.app if known else refusing_api(RefusalMetrics(told.application))
-        self._refusals[prefix] = _Refusal(told, self._clock() + told.pause_s, app)
+        room = self._in_hand[prefix] - 1
+        self._refusals[prefix] = _Refusal(told, self._clock() + told.pause_s, room, app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,7 @@ class _Refusal:
 
     told: _Told
     until: float
+    room: int
     app: Starlette
 
 
