@@ -25,7 +25,7 @@ _ALWAYS = 8  # images at work that no expected wait keeps out: it is a guess whi
 _RETRY_S = (1, 60)  # least and most that a client is told to wait
 _UNMEASURED_RETRY_S = 2
 # A full ingress need not be asked again before so much of the work in hand is done: too little for
-# it, or for another one that is not as full, to run dry meanwhile. And at most for so long.
+# it, or for another one that is not as full, to run dry meanwhile. And not for longer than this.
 _PAUSE_SHARE = 1 / 4
 _PAUSE_S = 1.0
 

@@ -10,7 +10,7 @@ from serve_app.api import rembg_faults
 from serve_app.api.observer import Observer
 from serve_app.api.problems import handle_matting_error
 from serve_app.api.removebg import faults
-from serve_app.api.request_log import RequestLog
+from serve_app.api.request_log import RequestLog, log_text
 from serve_app.errors import MattingError
 
 PATHS = ("/v1/matting", "/v1.0/removebg", "/api/remove")
@@ -21,7 +21,7 @@ def refusing_api(observer: Observer) -> Starlette:
     """Answer a POST to any of `PATHS` with the error in its `state.refusal`.
 
     The same code as in the service writes it, in the surface's own shape; it is logged and told to
-    the observer as any other answer is.
+    the observer as any other answer is. Serve's proxy, unlike its replicas, logs in plain text.
     """
 
     async def refuse(request: Request) -> Response:
@@ -34,5 +34,5 @@ def refusing_api(observer: Observer) -> Starlette:
             rembg_faults.mounted([Route("/remove", refuse, methods=["POST"])]),
         ],
         exception_handlers={MattingError: handle_matting_error},
-        middleware=[Middleware(RequestLog, answer_id=True, observer=observer)],
+        middleware=[Middleware(RequestLog, answer_id=True, observer=observer, log=log_text)],
     )

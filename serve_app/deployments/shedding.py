@@ -1,24 +1,24 @@
-"""Refusing in the proxy what the ingress would refuse: there it costs a tenth.
+"""Refusing in the proxy what the ingress would refuse: there it costs a fifth.
 
 A request on its way to an ingress replica is copied, routed and queued, and under a multiple of the
 load that work is taken from the images that were let in. So an ingress that refuses a request since
-it is full, and not for what the request is, says in a header of that answer for how long nothing
-need be asked. The proxy takes the header off and answers by itself until then; what comes next is
-let through and finds out anew. Each proxy knows what it was told alone.
+it is full, and not for what the request is, says in a header of that answer for how long it need
+not be asked. The proxy takes the header off, and until then lets in only as many images as are
+answered meanwhile; the rest it refuses itself. What comes after that finds out anew. Each proxy
+knows alone what it was told.
 """
 
 import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.api.observer import Observer
 from serve_app.api.refusing import PATHS, refusing_api
-from serve_app.deployments.metrics import RefusalMetrics
 from serve_app.errors import Full, Overloaded
 
 _HEADER = "x-matting-full"
@@ -41,7 +41,7 @@ class TellsProxy:
             error = state.get("error")
             if message["type"] == "http.response.start" and isinstance(error, Full):
                 told = _Told(self._application, error.pause_s, error.detail, error.retry_after)
-                MutableHeaders(scope=message)[_HEADER] = told.encoded()
+                MutableHeaders(scope=message)[_HEADER] = json.dumps(asdict(told))
             await send(message)
 
         await self._app(scope, receive, send_telling)
@@ -50,31 +50,36 @@ class TellsProxy:
 class ShedsWhileFull:
     """ASGI middleware of the proxy: refuses images while the ingress is known to be full."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        observer_of: Callable[[str], Observer],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`observer_of` gives who hears of an application's refusals, by its name."""
         self._app = app
+        self._observer_of = observer_of
         self._clock = clock
-        self._refusals: dict[str, _Refusal] = {}  # by the route prefix of an application
-        self._in_hand: Counter[str] = Counter()  # images that the ingress has, likewise
+        # Both by what stands before an image's path: the route prefix of an application.
+        self._pauses: dict[str, _Pause] = {}
+        self._in_hand: Counter[str] = Counter()  # images that were passed on, unanswered as yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         prefix = _prefix(scope)
         if prefix is None:
             await self._app(scope, receive, send)
             return
-        refusal = self._refusals.get(prefix)
-        if (
-            refusal is not None
-            and self._in_hand[prefix] >= refusal.room
-            and self._clock() < refusal.until
-        ):
+        pause = self._pauses.get(prefix)
+        if pause and self._in_hand[prefix] >= pause.room and self._clock() < pause.until:
             # The body is not read: the server discards what is still to come of it.
-            error = Overloaded(refusal.told.detail, refusal.told.retry_after)
-            own = {**scope, "root_path": prefix, "state": {"refusal": error}}
-            await refusal.app(own, receive, send)
+            error = Overloaded(pause.told.detail, pause.told.retry_after)
+            await pause.app(
+                {**scope, "root_path": prefix, "state": {"refusal": error}}, receive, send
+            )
             return
 
         async def send_listening(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 503:
+            if message["type"] == "http.response.start":
                 self._listen(prefix, MutableHeaders(scope=message))
             await send(message)
 
@@ -84,7 +89,7 @@ class ShedsWhileFull:
         finally:
             self._in_hand[prefix] -= 1
             if not self._in_hand[prefix]:
-                del self._in_hand[prefix]
+                del self._in_hand[prefix]  # whatever path a client makes up is gone with it
 
     def _listen(self, prefix: str, headers: MutableHeaders) -> None:
         text = headers.get(_HEADER)
@@ -92,10 +97,10 @@ class ShedsWhileFull:
             return
         del headers[_HEADER]
         told = _Told(**json.loads(text))
-        known = self._refusals.get(prefix)
-        app = known.app if known else refusing_api(RefusalMetrics(told.application))
-        room = self._in_hand[prefix] - 1
-        self._refusals[prefix] = _Refusal(told, self._clock() + told.pause_s, room, app)
+        known = self._pauses.get(prefix)
+        app = known.app if known else refusing_api(self._observer_of(told.application))
+        room = self._in_hand[prefix] - 1  # all but the one that was refused
+        self._pauses[prefix] = _Pause(told, self._clock() + told.pause_s, room, app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +112,15 @@ class _Told:
     detail: str
     retry_after: int
 
-    def encoded(self) -> str:
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(fields)  # ASCII, as a header must be
-
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What one application's images are answered with, and until when."""
+class _Pause:
+    """How an application's images are refused, until when, and how many have room before that."""
 
     told: _Told
     until: float
     room: int
-    app: Starlette
+    app: ASGIApp
 
 
 def _prefix(scope: Scope) -> str | None:
