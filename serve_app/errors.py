@@ -212,7 +212,7 @@ class Overloaded(RetryLater, ServiceError):
 
 
 class Full(Overloaded):
-    def __init__(self, detail: str, retry_after: int, pause_s: float) -> None:
+    def __init__(self, detail: str, retry_after: int, pause_s: float = 0.0) -> None:
         super().__init__(detail, retry_after)
         self.pause_s = pause_s  # nothing need be asked before
 

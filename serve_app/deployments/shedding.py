@@ -1,4 +1,4 @@
-"""Refusing in the proxy what the ingress would refuse: there it costs a fifth.
+"""Refusing in the proxy what the ingress would refuse, where it costs the least.
 
 A request on its way to an ingress replica is copied, routed and queued, and under a multiple of the
 load that work is taken from the images that were let in. So an ingress that refuses a request since
