@@ -121,7 +121,7 @@ class Admission:
 class _Pace:
     """Images done per second while there is work; what was longer ago counts less."""
 
-    _HALF_LIFE_S = 30.0  # of busy time
+    _HALF_LIFE_S = 10.0  # of busy time: what else the machine has to do comes and goes
 
     def __init__(self, clock: Callable[[], float], few: int = 3) -> None:
         """`few`: so many answers say something."""
