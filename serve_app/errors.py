@@ -24,6 +24,7 @@
     │   ├── InternalError           500 internal_error
     │   ├── DownloadFailed          502 download_failed
     │   ├── Overloaded              503 overloaded
+    │   │   └── Full                whatever comes: nothing more is taken for a moment
     │   ├── NotReady                503 not_ready
     │   │   └── Ending              it will not be: it takes nothing new
     │   ├── EngineOutOfMemory       503 out_of_memory
@@ -208,6 +209,12 @@ class Overloaded(RetryLater, ServiceError):
     status = 503
     code = "overloaded"
     title = "Service is busy"
+
+
+class Full(Overloaded):
+    def __init__(self, detail: str, retry_after: int, pause_s: float = 0.0) -> None:
+        super().__init__(detail, retry_after)
+        self.pause_s = pause_s  # nothing need be asked before
 
 
 class NotReady(RetryLater, ServiceError):

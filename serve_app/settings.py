@@ -59,7 +59,7 @@ class Limits(Section):
         500_000_000, ge=1, description="of uploads held in one ingress replica, batches excepted"
     )
     max_wait_s: float = Field(
-        4.0,  # under twice what 16 clients wait on two cores, 2.2 s
+        1.75,  # what comes at most twice as late as at 16 clients on two cores: they wait 1.2 s
         gt=0,
         description="expected wait, by the pace of the last images, over which more than 8 get "
         "503, s",

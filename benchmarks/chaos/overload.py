@@ -22,7 +22,7 @@ def overload(service: RunningService, plan: Plan) -> Outcome:
     rate = plan.overload_factor * capacity
     say(f"capacity {capacity:.1f} a second with p99 {normal_s:.2f} s; now {rate:.1f} a second")
     with watching(service, lambda: 0) as samples:
-        answers = open_loop(service.url, body, rate, plan.overload_s)
+        answers, late_s = open_loop(service.url, body, rate, plan.overload_s)
     refused = [answer for answer in answers if answer.code == "overloaded"]
     neither = [a for a in answers if a.status != 200 and a.code != "overloaded"]
     accepted_s = _seconds(answers, 200)
@@ -44,6 +44,7 @@ def overload(service: RunningService, plan: Plan) -> Outcome:
             "capacity, images/s": capacity,
             "p99 at capacity, s": normal_s,
             "sent, requests/s": rate,
+            "sent late, p99, s": late_s,
             "accepted": len(accepted_s),
             "accepted, images/s": len(accepted_s) / plan.overload_s,
             "accepted p50, s": percentile(accepted_s, 50),

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.service import Matting
 from serve_app.engines.base import EngineInfo
-from serve_app.errors import DeadlineExceeded, Overloaded
+from serve_app.errors import DeadlineExceeded, Full, Overloaded
 from serve_app.imaging.peek import peek_size
 from serve_app.options import Options
 from serve_app.settings import Limits
@@ -24,6 +24,10 @@ from serve_app.types import Result, Upload
 _ALWAYS = 8  # images at work that no expected wait keeps out: it is a guess while few were measured
 _RETRY_S = (1, 60)  # least and most that a client is told to wait
 _UNMEASURED_RETRY_S = 2
+# A full ingress need not be asked again before so much of the work in hand is done: too little for
+# it, or for another one that is not as full, to run dry meanwhile. And not for longer than this.
+_PAUSE_SHARE = 1 / 4
+_PAUSE_S = 1.0
 
 
 class Admission:
@@ -40,16 +44,16 @@ class Admission:
         self._full_pace = _Pace(clock, few=_ALWAYS)
 
     def check(self) -> None:
-        """Raise Overloaded if one more image would be too many, or would wait for too long."""
+        """Raise Full if one more image would be too many, or would wait for too long."""
         limits = self._limits
         if self.images >= limits.max_inflight:
-            raise self._overloaded(
+            raise self._full(
                 f"{self.images} images are at work, limits.max_inflight is {limits.max_inflight}"
             )
         wait = self.expected_wait_s()
         judged = self.images >= _ALWAYS and self._full_pace.rate is not None
         if judged and wait is not None and wait > limits.max_wait_s:
-            raise self._overloaded(
+            raise self._full(
                 f"{self.images} images are at work, {wait:.0f} s at the present pace, "
                 f"limits.max_wait_s is {limits.max_wait_s:g}"
             )
@@ -98,17 +102,26 @@ class Admission:
         self._pace.pass_time(busy=self.images > 0, done=done)
         self._full_pace.pass_time(busy=self.images >= _ALWAYS, done=done)
 
+    def _full(self, why: str) -> Full:
+        after = self._retry_after()
+        wait = self.expected_wait_s()
+        pause_s = _PAUSE_S if wait is None else min(_PAUSE_S, wait * _PAUSE_SHARE)
+        return Full(f"{why}: try again in {after} s", after, pause_s)
+
     def _overloaded(self, why: str) -> Overloaded:
+        after = self._retry_after()
+        return Overloaded(f"{why}: try again in {after} s", after)
+
+    def _retry_after(self) -> int:
         wait = self.expected_wait_s()
         least, most = _RETRY_S
-        after = _UNMEASURED_RETRY_S if wait is None else min(most, max(least, math.ceil(wait)))
-        return Overloaded(f"{why}: try again in {after} s", retry_after=after)
+        return _UNMEASURED_RETRY_S if wait is None else min(most, max(least, math.ceil(wait)))
 
 
 class _Pace:
     """Images done per second while there is work; what was longer ago counts less."""
 
-    _HALF_LIFE_S = 30.0  # of busy time
+    _HALF_LIFE_S = 10.0  # of busy time: what else the machine has to do comes and goes
 
     def __init__(self, clock: Callable[[], float], few: int = 3) -> None:
         """`few`: so many answers say something."""

@@ -30,7 +30,8 @@ SILENT: Observer = _Silent()
 
 
 def refuse(request: Request, error: MattingError) -> None:
-    """Tell the log and the metrics which error a request gets."""
+    """Tell the log, the metrics and whatever stands around which error a request gets."""
+    request.state.error = error
     request.state.log["code"] = error.code
     request.state.observer.refused(error.code)
 

@@ -4,38 +4,24 @@ rembg's models and trimap thresholds have no counterpart here: they are checked 
 that clients work, and one network answers.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access
-from serve_app.api.observer import refuse
 from serve_app.api.parts import read_form
-from serve_app.api.problems import internal_error
 from serve_app.api.receiving import receive_body, too_large, while_connected
+from serve_app.api.rembg_faults import Invalid, mounted
 from serve_app.api.remote import Remote
 from serve_app.api.routes import result_fields, result_headers
 from serve_app.api.service import Matting
-from serve_app.errors import (
-    DownloadFailed,
-    DownloadTimeout,
-    InvalidOption,
-    MattingError,
-    RetryLater,
-)
 from serve_app.options import resolve_options
 from serve_app.settings import Settings
 from serve_app.types import Upload
-
-logger = logging.getLogger("ray.serve.cvunet")
 
 Presets = Mapping[str, Mapping[str, Any]]
 
@@ -95,14 +81,6 @@ class Parameters(BaseModel):
         return options
 
 
-class _Invalid(Exception):
-    """Parameters that rembg's own server answers with 422."""
-
-    def __init__(self, problems: list[dict[str, Any]]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-
 class RembgRoutes:
     """Handlers that share one service and its settings."""
 
@@ -121,15 +99,7 @@ class RembgRoutes:
         self._remote = remote
 
     def mount(self) -> Mount:
-        handlers = {
-            _Invalid: _handle_invalid,
-            MattingError: _handle_matting_error,
-            HTTPException: _handle_http_exception,
-            Exception: _handle_bug,
-        }
-        routes = [Route("/remove", self.remove, methods=["GET", "POST"])]
-        middleware = [Middleware(ExceptionMiddleware, handlers=handlers)]
-        return Mount("/api", routes=routes, middleware=middleware)
+        return mounted([Route("/remove", self.remove, methods=["GET", "POST"])])
 
     async def remove(self, request: Request) -> Response:
         self._access.admit(request)
@@ -174,38 +144,11 @@ def _parse(values: Mapping[str, str], places: Mapping[str, str]) -> Parameters:
         return Parameters.model_validate({k: v for k, v in values.items() if v})
     except ValidationError as exc:
         problems = exc.errors(include_url=False, include_context=False)
-        raise _Invalid(
+        raise Invalid(
             [{**p, "loc": [places.get(str(p["loc"][0]), "body"), *p["loc"]]} for p in problems]
         ) from exc
 
 
-def _missing(place: str, name: str) -> _Invalid:
+def _missing(place: str, name: str) -> Invalid:
     problem = {"type": "missing", "loc": [place, name], "msg": "Field required", "input": None}
-    return _Invalid([problem])
-
-
-async def _handle_invalid(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, _Invalid)  # noqa: S101
-    request.state.observer.refused(InvalidOption.code)
-    return JSONResponse({"detail": exc.problems}, 422)
-
-
-async def _handle_matting_error(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, MattingError)  # noqa: S101
-    refuse(request, exc)
-    status = 400 if isinstance(exc, DownloadFailed | DownloadTimeout) else exc.status
-    headers = {"Retry-After": str(exc.retry_after)} if isinstance(exc, RetryLater) else {}
-    return JSONResponse({"detail": exc.detail}, status, headers)
-
-
-async def _handle_http_exception(_: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)  # noqa: S101
-    return JSONResponse({"detail": exc.detail}, exc.status_code, exc.headers)
-
-
-async def _handle_bug(request: Request, exc: Exception) -> Response:
-    if isinstance(exc, ClientDisconnect):
-        raise exc
-    request_id = request.state.request_id
-    logger.error("request failed", exc_info=exc, extra={"matting_request_id": request_id})
-    return JSONResponse({"detail": internal_error(request_id).detail}, 500)
+    return Invalid([problem])

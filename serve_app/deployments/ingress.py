@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+from ray import serve
 from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import (
     BackPressureError,
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 from serve_app.api.app import build_api
 from serve_app.api.routes import Presets
 from serve_app.deployments.metrics import RequestMetrics
+from serve_app.deployments.shedding import TellsProxy
 from serve_app.engines.base import EngineInfo
 from serve_app.errors import MattingError, NotReady, Overloaded
 from serve_app.options import Options
@@ -55,7 +57,7 @@ class Ingress:
         self._info: EngineInfo | None = None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return build_api(
+        api = build_api(
             self,
             self._settings,
             self._presets,
@@ -63,6 +65,7 @@ class Ingress:
             observer=self._metrics,
             tracer=self._tracer,
         )
+        return TellsProxy(api, serve.get_replica_context().app_name)
 
     async def matte(self, upload: Upload, options: Options) -> Result:
         deadline = Deadline.after(self._settings.limits.request_timeout_s)

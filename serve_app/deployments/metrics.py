@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ray.serve.metrics import Counter, Gauge, Histogram
+from ray.util import metrics as ray_metrics
 
 from serve_app import metrics
 from serve_app.engines.base import EngineInfo
@@ -59,6 +60,32 @@ class RequestMetrics:
 
     def retried(self) -> None:
         self._retries.inc()
+
+
+class RefusalMetrics:
+    """What the proxy knows of requests that it refused for an application's ingress.
+
+    Under the names that the ingress's have, and Ray adds no label to them outside of a replica.
+    """
+
+    def __init__(self, application: str) -> None:
+        self._requests = ray_metrics.Counter(*_labelled(metrics.REQUESTS))
+        self._duration = ray_metrics.Histogram(
+            metrics.REQUEST_DURATION.name,
+            metrics.REQUEST_DURATION.meaning,
+            list(metrics.REQUEST_DURATION.buckets),
+            ("application", *metrics.REQUEST_DURATION.labels),
+        )
+        self._rejections = ray_metrics.Counter(*_labelled(metrics.REJECTIONS))
+        for metric in (self._requests, self._duration, self._rejections):
+            metric.set_default_tags({"application": application})
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        self._requests.inc(1, {"route": route, "code": str(status)})
+        self._duration.observe(seconds, {"route": route})
+
+    def refused(self, reason: str) -> None:
+        self._rejections.inc(1, {"reason": reason})
 
 
 class StageMetrics:
@@ -119,6 +146,10 @@ class KeptGauge:
         while True:
             time.sleep(_REFRESH_S)
             self._gauge.set(self._value, self._labels)
+
+
+def _labelled(metric: Metric) -> tuple[str, str, tuple[str, ...]]:
+    return metric.name, metric.meaning, ("application", *metric.labels)
 
 
 def _counter(metric: Metric) -> Counter:

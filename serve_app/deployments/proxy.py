@@ -1,4 +1,4 @@
-"""What Serve's proxy lacks in its first moments: it listens before it knows its routes.
+"""What Serve's proxy lacks, above all in its first moments: it listens before it knows its routes.
 
 Until it has heard of them from the controller it answers every request with a 404 in plain text. Of
 an application that takes every path that is never the truth, so the request is held back.
@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import problem_response
+from serve_app.deployments.shedding import ShedsWhileFull
 from serve_app.errors import NotReady
 
 _NO_ROUTES = b"Ping http://.../-/routes"  # how Serve's own 404 ends, and none of ours
@@ -21,7 +22,9 @@ _RETRY_S = 2
 
 def middleware() -> list[Middleware]:
     """For `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`."""
-    return [Middleware(RoutesFirst)]
+    from serve_app.deployments.metrics import RefusalMetrics  # with all of Ray Serve
+
+    return [Middleware(RoutesFirst), Middleware(ShedsWhileFull, observer_of=RefusalMetrics)]
 
 
 class RoutesFirst:

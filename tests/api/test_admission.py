@@ -14,7 +14,7 @@ import pytest
 from serve_app.api.admission import Admission, pixels_of
 from serve_app.api.service import LocalMatting
 from serve_app.engines.fake import FakeEngine
-from serve_app.errors import Overloaded
+from serve_app.errors import Full, Overloaded
 from serve_app.options import Options
 from serve_app.settings import Limits, Settings
 from serve_app.types import Array, Result, Upload
@@ -104,6 +104,25 @@ class TestAdmission:
         with pytest.raises(Overloaded, match="11 s at the present pace") as refused:
             admission.check()
         assert refused.value.retry_after == 12
+
+    def test_a_full_one_need_not_be_asked_for_a_quarter_of_its_wait(self) -> None:
+        admission = measured(0.1, Clock())
+        fill(admission, 20)
+        with pytest.raises(Full) as refused:
+            admission.check()
+        assert refused.value.pause_s == pytest.approx(0.5)
+        with pytest.raises(Full) as refused:
+            measured_full(1.4, Clock()).check()
+        assert refused.value.pause_s == 1.0
+
+    def test_what_one_request_is_refused_for_says_nothing_of_the_next(self) -> None:
+        admission = Admission(LIMITS)
+        admission.hold(900, own=0)
+        fill(admission, 1, pixels=90)
+        for refused in (lambda: admission.hold(200, own=0), lambda: fill(admission, 1, pixels=20)):
+            with pytest.raises(Overloaded) as error:
+                refused()
+            assert not isinstance(error.value, Full)
 
     def test_a_few_are_let_in_however_slow_it_is(self) -> None:
         admission = measured_full(100.0, Clock())

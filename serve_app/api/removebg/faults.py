@@ -3,9 +3,13 @@
 import logging
 
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 
+from serve_app.api.cross_origin import CrossOrigin
 from serve_app.api.observer import refuse
 from serve_app.api.problems import internal_error
 from serve_app.errors import (
@@ -44,6 +48,17 @@ class Fault(InputError):
         super().__init__(detail)
         self.wire_code = code
         self.wire_title = title
+
+
+def mounted(routes: list[Route]) -> Mount:
+    """All below `/v1.0`, so that even an unknown path there answers in remove.bg's shape."""
+    handlers = {
+        MattingError: handle_matting_error,
+        HTTPException: handle_http_exception,
+        Exception: handle_bug,
+    }
+    middleware = [Middleware(CrossOrigin), Middleware(ExceptionMiddleware, handlers=handlers)]
+    return Mount("/v1.0", routes=routes, middleware=middleware)
 
 
 def fault_response(error: MattingError) -> Response:

@@ -4,28 +4,18 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access, Allowance
-from serve_app.api.cross_origin import CrossOrigin
 from serve_app.api.receiving import too_large, while_connected
 from serve_app.api.remote import Remote
-from serve_app.api.removebg.faults import (
-    Fault,
-    handle_bug,
-    handle_http_exception,
-    handle_matting_error,
-)
+from serve_app.api.removebg.faults import Fault, mounted
 from serve_app.api.removebg.parameters import Translation, translate
 from serve_app.api.removebg.reading import MAX_BYTES, read_call, read_upload
 from serve_app.api.routes import result_fields, result_headers
 from serve_app.api.service import Matting
-from serve_app.errors import MattingError
 from serve_app.options import Options, resolve_options
 from serve_app.settings import Settings
 from serve_app.types import Result, Size
@@ -62,18 +52,9 @@ class RemovebgRoutes:
         self._remote = remote
 
     def mount(self) -> Mount:
-        """All below `/v1.0`, so that even an unknown path there answers in remove.bg's shape."""
-        routes = [
-            Route("/removebg", self.remove, methods=["POST"]),
-            Route("/account", self.account),
-        ]
-        handlers = {
-            MattingError: handle_matting_error,
-            HTTPException: handle_http_exception,
-            Exception: handle_bug,
-        }
-        middleware = [Middleware(CrossOrigin), Middleware(ExceptionMiddleware, handlers=handlers)]
-        return Mount("/v1.0", routes=routes, middleware=middleware)
+        return mounted(
+            [Route("/removebg", self.remove, methods=["POST"]), Route("/account", self.account)]
+        )
 
     async def account(self, request: Request) -> Response:
         self._access.check_key(request)
