@@ -5,7 +5,7 @@ import pytest
 from serve_app.errors import SettingsError
 from training.settings import load_settings
 
-SHIPPED = Path(__file__).parents[2] / "configs" / "train.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 MINIMAL = """
 steps: 10
@@ -14,8 +14,9 @@ stages: [{until: 1.0, canvases: [{size: [64, 64], batch: 2}]}]
 """
 
 
-def test_the_shipped_settings_are_valid() -> None:
-    assert load_settings(SHIPPED).minutes
+@pytest.mark.parametrize("name", ["train.yaml", "train.gpu.yaml"])
+def test_the_shipped_settings_are_valid(name: str) -> None:
+    assert load_settings(CONFIGS / name).minutes
 
 
 @pytest.mark.parametrize(
