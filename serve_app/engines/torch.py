@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
 
 from serve_app.engines.base import EngineInfo, out_of_memory
-from serve_app.engines.cuda_graphs import RecordedNetwork
+from serve_app.engines.cuda_graphs import RecordedNetwork, recorded_batches
 from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.models.checkpoint import load_checkpoint
@@ -31,9 +31,10 @@ class TorchEngine:
         threads: int = 0,
         compile: bool = False,
         cuda_graphs: bool = True,
+        max_batch_size: int = 1,
         reason: str = "set",
     ) -> None:
-        """Load a checkpoint.
+        """Load a checkpoint. CUDA graphs pad batches of up to `max_batch_size` to a few sizes.
 
         Raises:
             CheckpointError: the weights cannot be used.
@@ -47,8 +48,10 @@ class TorchEngine:
         if precision == "fp16":
             model = model.half()
         self._model: Callable[[Tensor, Tensor], Tensor] = _compiled(model) if compile else model
+        self.batches: tuple[int, ...] = (1,)
         if cuda_graphs and self._device.type == "cuda":
-            self._model = RecordedNetwork(self._model, self._device)
+            self._model = RecordedNetwork(self._model, self._device, max_batch_size)
+            self.batches = recorded_batches(max_batch_size)
         self.info = EngineInfo(
             checkpoint.name,
             checkpoint.version,
