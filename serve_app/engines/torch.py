@@ -15,6 +15,7 @@ from serve_app.engines.cuda_graphs import RecordedNetwork, recorded_batches
 from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.models.checkpoint import load_checkpoint
+from serve_app.models.folding import fold_batch_norms
 from serve_app.types import Array
 
 
@@ -44,6 +45,7 @@ class TorchEngine:
         precision = _find_precision(precision, self._device)
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         model, checkpoint = load_checkpoint(model_path)
+        fold_batch_norms(model)
         model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision == "fp16":
             model = model.half()
