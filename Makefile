@@ -64,11 +64,12 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.bulk --layouts fused staged --kills 10
 	$(BIN)/python -m benchmarks.report
 
-## make bench-gpu the same on a GPU: engines, ladder and the roofline
+## make bench-gpu the same on a GPU: the roofline, load, engines and the ladder
 bench-gpu: $(DEV)
+	$(BIN)/python -m benchmarks.roofline
+	$(BIN)/python -m benchmarks.serving --config configs/serve.gpu.yaml --clients 1 8 32 64 --json benchmarks/results/serving_gpu.json
 	$(BIN)/python -m benchmarks.engines --device cuda --compile --json benchmarks/results/engines_gpu.json
 	$(BIN)/python -m benchmarks.ladder --device cuda --json benchmarks/results/ladder_gpu.json
-	$(BIN)/python -m benchmarks.roofline
 	$(BIN)/python -m benchmarks.report
 
 ## make corpus    odd, corrupt and hostile files against a service; CORPUS=folder with MANIFEST.tsv

@@ -21,7 +21,7 @@ from benchmarks import plots
 from benchmarks.load import Target, closed_loop
 from benchmarks.photos import PHOTO, SMALL, scaled
 from benchmarks.processes import PROXY, RAY
-from benchmarks.results import RESULTS, Run, Table, Value, cores, plot_path
+from benchmarks.results import RESULTS, Run, Table, Value, cores, plot_path, read_report
 from benchmarks.running_service import read_config, running_service
 from benchmarks.simulation import Stage, formula, simulate
 
@@ -62,7 +62,7 @@ def main() -> None:
     }
     axes = ("cores", "images/min, simulated")
     plots.lines(plot_path(arguments.json), "More cores and replicas", axes, points, log_x=True)
-    run.finish(tables, arguments.json)
+    run.finish(tables, arguments.json, gpu_notes(arguments.gpu))
 
 
 def stages_of(spent: dict[str, float], preprocess: int, machine_cores: int) -> list[Stage]:
@@ -176,7 +176,14 @@ def gpu_seconds(path: Path) -> float | None:
     """GPU seconds an image, from `python -m benchmarks.roofline` on a GPU; None without one."""
     if not path.is_file():
         return None
-    return json.loads(path.read_text("utf-8"))["data"].get("gpu_s_per_image")
+    return read_report(path).data.get("gpu_s_per_image")
+
+
+def gpu_notes(path: Path) -> list[str]:
+    """Whose GPU seconds those are: it need not be a GPU of this machine."""
+    if gpu_seconds(path) is None:
+        return []
+    return [f"GPU time is the network's alone on an {read_report(path).machine['gpu']}, at best."]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ class DelayedEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.info = engine.info
+        self.batches = engine.batches
 
     def predict(self, rgb: Array, trimap: Array) -> Array:
         time.sleep(DELAY_S * len(rgb))

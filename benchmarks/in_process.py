@@ -28,6 +28,7 @@ class OneAtATime:
 
     def __init__(self, engine: Engine) -> None:
         self.info = engine.info
+        self.batches = engine.batches
         self._engine = engine
         self._lock = threading.Lock()
 

@@ -70,6 +70,7 @@ class PlainEngine:
         if engine == "compile":
             self._model = torch.compile(self._model, dynamic=False)
         self._compiled: dict[Size, Any] = {}
+        self.batches: tuple[int, ...] = (1,)
         self.info = EngineInfo("plain-unet-32", "random", "0" * 64, engine, device, precision)
 
     def predict(self, rgb: Array, trimap: Array) -> Array:

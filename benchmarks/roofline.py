@@ -31,6 +31,7 @@ from benchmarks.results import RESULTS, Run, Table, Value, plot_path
 from serve_app.engines.cuda_graphs import RecordedNetwork
 from serve_app.engines.torch import find_device
 from serve_app.models.checkpoint import load_checkpoint
+from serve_app.models.folding import fold_batch_norms
 from serve_app.settings import ModelSettings, resolve_path
 from serve_app.types import UNKNOWN
 
@@ -66,8 +67,9 @@ def main() -> None:
     types = [TYPES[name] for name in names]
     peaks = {kind: (peak_flops(device, kind), peak_bandwidth(device)) for kind in types}
     for kind in types:
-        network = load_checkpoint(resolve_path(arguments.model))[0].to(device, kind)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = load_checkpoint(resolve_path(arguments.model))[0]
+        fold_batch_norms(network)  # as the engine does
+        network = network.to(device, kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
         rows += measure(network, device, kind, peaks[kind], arguments)
     points: dict[str, list[tuple[float, float]]] = {}
     for row in rows:

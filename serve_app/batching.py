@@ -7,6 +7,7 @@ through together, and a request that finds the worker idle waits for nothing.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,6 +20,8 @@ from serve_app.engines.base import Engine
 from serve_app.errors import EngineOutOfMemory
 from serve_app.imaging.geometry import plan
 from serve_app.types import UNKNOWN, Array, Prediction, Size
+
+logger = logging.getLogger("ray.serve.cvunet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +145,31 @@ def with_queue_time(prediction: Prediction, queued_ms: float) -> Prediction:
 
 
 def warm_up(engine: Engine, shapes: Sequence[Size], bucket_step: int) -> None:
-    """Run the network once per shape, padded to its bucket: first runs allocate and compile."""
-    for shape in shapes:
-        height, width = plan(shape, max(shape), bucket_step).padded
-        engine.predict(
-            np.zeros((1, height, width, 3), np.uint8),
-            np.full((1, height, width), UNKNOWN, np.uint8),
-        )
+    """Run the network for the bucket of each shape, once for each batch size that its engine
+    prepares for by itself: first runs allocate and compile.
+    """
+    start = time.perf_counter()
+    buckets = dict.fromkeys(plan(shape, max(shape), bucket_step).padded for shape in shapes)
+    for bucket in buckets:
+        _warm_up_bucket(engine, bucket)
+    logger.info(
+        "warmed up in %.1f s: %s, batches of %s",
+        time.perf_counter() - start,
+        " ".join(f"{height}x{width}" for height, width in buckets),
+        " ".join(str(images) for images in engine.batches),
+    )
+
+
+def _warm_up_bucket(engine: Engine, bucket: Size) -> None:
+    for images in engine.batches:
+        try:
+            engine.predict(
+                np.zeros((images, *bucket, 3), np.uint8),
+                np.full((images, *bucket), UNKNOWN, np.uint8),
+            )
+        except EngineOutOfMemory as exc:
+            if images == 1:
+                raise
+            # As under load, where a batch that does not fit is halved.
+            logger.warning("%s: such batches will be halved; lower batching.max_batch_size", exc)
+            return

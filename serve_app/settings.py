@@ -148,7 +148,9 @@ class BatchSettings(Section):
         64, ge=32, multiple_of=32, description="sides are padded up to multiples of this, px"
     )
     warmup: list[tuple[int, int]] = Field(
-        [(576, 1024)], description="(height, width) shapes to run before the replica is ready"
+        [(576, 1024)],
+        description="(height, width) shapes to run before the replica is ready, "
+        "on a GPU in each batch size",
     )
     stall_timeout_s: float = Field(
         60.0, gt=0, description="a batch that runs longer makes the replica unhealthy, s"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from serve_app.batching import BatchGate, BatchItem, predict_all, warm_up
 from serve_app.engines.base import EngineInfo
@@ -24,11 +25,11 @@ class RecordingEngine(FakeEngine):
     """Notes each batch it is given; fails where it is told to."""
 
     def __init__(self, fits: int = 1000, poison: int | None = None) -> None:
-        self.batches: list[tuple[int, ...]] = []
+        self.seen: list[tuple[int, ...]] = []
         self._fits, self._poison = fits, poison
 
     def predict(self, rgb: Array, trimap: Array) -> Array:
-        self.batches.append(rgb.shape[:3])
+        self.seen.append(rgb.shape[:3])
         if len(rgb) > self._fits:
             raise EngineOutOfMemory("too many")
         if self._poison in rgb[:, 0, 0, 0]:
@@ -45,7 +46,7 @@ class TestPredictAll:
         engine = RecordingEngine()
         items = [item(SMALL, 1), item(LARGE, 2), item(SMALL, 3)]
         answers = predict_all(engine, items)
-        assert engine.batches == [(2, *SMALL), (1, *LARGE)]
+        assert engine.seen == [(2, *SMALL), (1, *LARGE)]
         assert reds(answers) == [1, 2, 3]
         assert [a.batch_size for a in answers if isinstance(a, Prediction)] == [2, 1, 2]
 
@@ -58,7 +59,7 @@ class TestPredictAll:
         engine = RecordingEngine(fits=2)
         answers = predict_all(engine, [item(SMALL, red) for red in range(8)])
         assert reds(answers) == list(range(8))
-        assert [batch[0] for batch in engine.batches] == [8, 4, 2, 2, 4, 2, 2]
+        assert [batch[0] for batch in engine.seen] == [8, 4, 2, 2, 4, 2, 2]
 
     def test_an_item_that_never_fits_says_so(self) -> None:
         answers = predict_all(RecordingEngine(fits=0), [item(SMALL), item(SMALL)])
@@ -68,7 +69,23 @@ class TestPredictAll:
 def test_warm_up_runs_each_shape_padded_to_its_bucket() -> None:
     engine = RecordingEngine()
     warm_up(engine, [(570, 1000), (64, 64)], bucket_step=64)
-    assert engine.batches == [(1, 576, 1024), (1, 64, 64)]
+    assert engine.seen == [(1, 576, 1024), (1, 64, 64)]
+
+
+def test_warm_up_runs_each_batch_size_that_its_engine_prepares_for() -> None:
+    engine = RecordingEngine()
+    engine.batches = (1, 4, 16)
+    warm_up(engine, [(64, 60), (64, 64), (64, 128)], bucket_step=64)  # the first two are one bucket
+    assert engine.seen == [(n, *bucket) for bucket in (SMALL, LARGE) for n in (1, 4, 16)]
+
+
+def test_warm_up_goes_on_where_a_larger_batch_does_not_fit() -> None:
+    engine = RecordingEngine(fits=4)
+    engine.batches = (1, 4, 16, 64)
+    warm_up(engine, [SMALL, LARGE], bucket_step=64)
+    assert [batch[0] for batch in engine.seen] == [1, 4, 16, 1, 4, 16]
+    with pytest.raises(EngineOutOfMemory):
+        warm_up(RecordingEngine(fits=0), [SMALL], bucket_step=64)
 
 
 class Worker:

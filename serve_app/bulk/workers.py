@@ -29,7 +29,7 @@ class Whole:
     def __init__(self, job: Job, threads: int) -> None:
         cv2.setNumThreads(1)  # the actors are the parallelism
         self._work = ImageWork(job, IsolatedDecoder())
-        self._network = _Network(job, threads)
+        self._network = _Network(job, threads, max_batch_size=1)
 
     def __call__(self, table: Table) -> Table:
         return table_of([as_row(self._one(task)) for task in tasks_of(table)])
@@ -60,7 +60,7 @@ class Network:
     """Staged: runs the network on batches."""
 
     def __init__(self, job: Job, threads: int) -> None:
-        self._network = _Network(job, threads)
+        self._network = _Network(job, threads, job.settings.batching.max_batch_size)
 
     def __call__(self, table: Table) -> Table:
         images = _unpacked(table)
@@ -88,10 +88,10 @@ class Writer:
 class _Network:
     """The engine, for images on their way."""
 
-    def __init__(self, job: Job, threads: int) -> None:
+    def __init__(self, job: Job, threads: int, max_batch_size: int) -> None:
         model, batching = job.settings.model, job.settings.batching
         chosen = model.threads or threads
-        self._engine = open_engine(model.model_copy(update={"threads": chosen}))
+        self._engine = open_engine(model.model_copy(update={"threads": chosen}), max_batch_size)
         warm_up(self._engine, batching.warmup, batching.bucket_step)
 
     def predict(self, images: list[Ready]) -> list[Ready | Outcome]:

@@ -27,7 +27,7 @@ class UNet:
     def __init__(self, settings: Settings) -> None:
         give_way()
         batching = settings.batching
-        self._engine = open_engine(settings.model)
+        self._engine = open_engine(settings.model, batching.max_batch_size)
         # One thread owns the engine; the event loop stays free to take requests and answer probes.
         self._worker = ThreadPoolExecutor(1)
         self._tracer = open_tracer(settings.tracing.endpoint, "UNet")

@@ -20,8 +20,8 @@ __all__ = ["Engine", "EngineInfo", "check_anywhere", "open_engine"]
 logger = logging.getLogger("ray.serve.cvunet")
 
 
-def open_engine(settings: ModelSettings) -> Engine:
-    """Load the weights into the engine that the settings ask for.
+def open_engine(settings: ModelSettings, max_batch_size: int = 1) -> Engine:
+    """Load the weights into the engine that the settings ask for, for batches of up to so many.
 
     Raises:
         CheckpointError: the weights cannot be used.
@@ -49,6 +49,7 @@ def open_engine(settings: ModelSettings) -> Engine:
             settings.threads,
             settings.compile,
             settings.cuda_graphs,
+            max_batch_size,
             reason,
         )
     if external:

@@ -39,6 +39,8 @@ class Engine(Protocol):
     """Holds one set of weights for its whole life. Calls come from one thread at a time."""
 
     info: EngineInfo
+    batches: tuple[int, ...]
+    """Batch sizes whose first run is slow, each for itself; (1,) where one run readies them all."""
 
     def predict(self, rgb: Array, trimap: Array) -> Array:
         """Give the alpha of a batch.

@@ -55,6 +55,7 @@ class ExternalEngine:
                 f"{outputs - 1}"
             )
         self._input, self._type = first.name, _TYPES[first.type]
+        self.batches: tuple[int, ...] = (1,)
         self.info = EngineInfo(
             path.stem,
             "external",

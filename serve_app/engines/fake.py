@@ -8,6 +8,7 @@ class FakeEngine:
     """Takes an image's red channel for its alpha, so that an answer shows whose it is."""
 
     info = EngineInfo("fake", "0", "0" * 64, "fake", "cpu", "uint8")
+    batches: tuple[int, ...] = (1,)
 
     def predict(self, rgb: Array, trimap: Array) -> Array:
         alpha: Array = rgb[..., 0].copy()

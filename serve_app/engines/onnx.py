@@ -27,6 +27,7 @@ class OnnxEngine:
         """
         self._session, device = open_session(graph.content, device, threads)
         check_rules("onnx", device, graph.precision)
+        self.batches: tuple[int, ...] = (1,)
         self.info = EngineInfo(
             graph.name,
             graph.version,

@@ -69,6 +69,7 @@ class OpenVinoEngine:
             ) from exc
         self._for_one = [self._alone.create_infer_request()]
         self._for_many = [self._shared.create_infer_request() for _ in range(streams)]
+        self.batches: tuple[int, ...] = (1,)
         self.info = EngineInfo(
             graph.name,
             graph.version,

@@ -85,6 +85,7 @@ class TensorRtEngine:
         self._graph = graph
         self._cache_path = cache_path
         self._contexts: dict[Size, Any] = {}
+        self.batches: tuple[int, ...] = (1,)
         self.info = EngineInfo(
             graph.name,
             graph.version,

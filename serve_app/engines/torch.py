@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
 
 from serve_app.engines.base import EngineInfo, out_of_memory
-from serve_app.engines.cuda_graphs import RecordedNetwork
+from serve_app.engines.cuda_graphs import RecordedNetwork, recorded_batches
 from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
 from serve_app.models.checkpoint import load_checkpoint
+from serve_app.models.folding import fold_batch_norms
 from serve_app.types import Array
 
 
@@ -31,9 +32,10 @@ class TorchEngine:
         threads: int = 0,
         compile: bool = False,
         cuda_graphs: bool = True,
+        max_batch_size: int = 1,
         reason: str = "set",
     ) -> None:
-        """Load a checkpoint.
+        """Load a checkpoint. CUDA graphs pad batches of up to `max_batch_size` to a few sizes.
 
         Raises:
             CheckpointError: the weights cannot be used.
@@ -43,12 +45,15 @@ class TorchEngine:
         precision = _find_precision(precision, self._device)
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         model, checkpoint = load_checkpoint(model_path)
+        fold_batch_norms(model)
         model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if precision == "fp16":
             model = model.half()
         self._model: Callable[[Tensor, Tensor], Tensor] = _compiled(model) if compile else model
+        self.batches: tuple[int, ...] = (1,)
         if cuda_graphs and self._device.type == "cuda":
-            self._model = RecordedNetwork(self._model, self._device)
+            self._model = RecordedNetwork(self._model, self._device, max_batch_size)
+            self.batches = recorded_batches(max_batch_size)
         self.info = EngineInfo(
             checkpoint.name,
             checkpoint.version,

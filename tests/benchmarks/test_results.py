@@ -60,7 +60,7 @@ def test_sections_are_filled_and_the_rest_is_left(tmp_path: Path) -> None:
     )
     once = filled(text, tmp_path)
     assert report.markdown() in once
-    assert "old" not in once
+    assert "\nold\n" not in once
     assert "Not measured yet: `make bench`." in once
     assert [line for line in once.splitlines() if line in ("before", "between", "after")] == [
         "before",
