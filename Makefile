@@ -89,9 +89,10 @@ fuzz: $(DEV)
 chaos: $(DEV)
 	$(BIN)/python -m benchmarks.chaos $(FULL) $(ROWS)
 
-## make train     train a checkpoint; DATA=folder of photos and mattes
+## make train     train a checkpoint; DATA=folder of photos and mattes, CONFIG=configs/train.gpu.yaml
+CONFIG := configs/train.yaml
 train: $(DEV)
-	$(BIN)/python -m training --config configs/train.yaml --data $(DATA) --out runs/$(shell date +%Y%m%d-%H%M%S)
+	$(BIN)/python -m training --config $(CONFIG) --data $(DATA) --out runs/$(shell date +%Y%m%d-%H%M%S)
 
 ## make requirements   pin and hash what the images install: the newest that constraints.txt allows
 COMPILE = $(BIN)/uv pip compile pyproject.toml --extra openvino --extra tracing \
