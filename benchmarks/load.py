@@ -1,7 +1,8 @@
 """Clients that load a service over HTTP, and what they saw.
 
 A *closed* loop has a fixed number of clients, each of which sends its next request when its last
-one is answered: it finds the throughput. An *open* loop sends at times of its own, whatever the
+one is answered: it finds the throughput. A client that is refused comes again when it was told to,
+and its latency counts from its first try. An *open* loop sends at times of its own, whatever the
 service does, as independent users do; a latency then counts from the time at which a request was
 due, so that a service that falls behind cannot hide it.
 """
@@ -29,6 +30,7 @@ class Answer:
     status: int
     batch_size: int
     stages: dict[str, float] = field(default_factory=dict)  # ms, from Server-Timing
+    retry_after: float | None = None  # s, of a refusal
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,12 @@ class Load:
 
     @property
     def failures(self) -> int:
+        """What was not done, refusals among it."""
         return len(self.answers) - len(self.done)
+
+    @property
+    def refusals(self) -> int:
+        return sum(answer.retry_after is not None for answer in self.answers)
 
     @property
     def per_second(self) -> float:
@@ -103,7 +110,8 @@ class Client:
             return Answer(time.perf_counter() - due, 0, 1)
         timing = server_timing(answer.headers.get("server-timing", ""))
         batch = int(answer.headers.get("x-batch-size", 1))
-        return Answer(time.perf_counter() - due, answer.status, batch, timing)
+        seconds = time.perf_counter() - due
+        return Answer(seconds, answer.status, batch, timing, retry_after(answer))
 
     def close(self) -> None:
         self._connection.close()
@@ -115,8 +123,16 @@ def closed_loop(target: Target, clients: int, seconds: float) -> Load:
 
     def work(_: int) -> list[Answer]:
         client, answers = Client(target), []
+        due = start
         while (now := time.perf_counter()) - start < seconds:
-            answers.append(client.ask(now))
+            refused = answers[-1].retry_after if answers else None
+            if refused is None:
+                due = now
+            elif now + refused - start < seconds:
+                time.sleep(refused)
+            else:
+                break
+            answers.append(client.ask(due))
         client.close()
         return answers
 
@@ -151,6 +167,12 @@ def _together(work: Callable[[int], list[Answer]], clients: Iterable[int], start
     with ThreadPoolExecutor(_MOST_CLIENTS) as pool:
         answers = [answer for part in pool.map(work, clients) for answer in part]
     return Load(time.perf_counter() - start, answers)
+
+
+def retry_after(answer: http.client.HTTPResponse) -> float | None:
+    """Seconds, of an answer that refuses for now (RFC 9110, 10.2.3)."""
+    told = answer.headers.get("retry-after")
+    return float(told) if told and answer.status in (429, 503) else None
 
 
 def form_type() -> str:

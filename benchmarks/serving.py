@@ -32,7 +32,7 @@ PRESETS = ("preview", "bulk", "ecommerce", "portrait")
 LATENCY = ("p50 ms", "p95 ms", "p99 ms")
 CLOSED = (
     *("service", "clients", "images/min", "of in process", "times the first", *LATENCY),
-    *("mean batch", "cores busy", "of clients", "GPU busy", "MB", "failed"),
+    *("mean batch", "cores busy", "of clients", "GPU busy", "MB", "refused", "failed"),
 )
 
 Row = list[Value]
@@ -180,7 +180,8 @@ def closed_row(
         own_cpu_s / load.seconds,
         None if usage.gpu_busy is None else f"{usage.gpu_busy:.0%}",
         round(usage.peak_memory / 1e6),
-        load.failures,
+        load.refusals,
+        load.failures - load.refusals,
     ]
 
 

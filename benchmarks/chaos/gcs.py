@@ -30,6 +30,7 @@ def kill_gcs(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
         ended_s = _until_it_ends(service, killed_at)
         say(f"the service ended {ended_s:.1f} s after the kill")
     left = psutil.wait_procs([p for p in everything if p.is_running()], timeout=30)[1]
+    names = ", ".join(_name(process) for process in left)
     good_s = [answer.ended - killed_at for answer in _good(answers, killed_at)]
     began = time.monotonic()
     with started():
@@ -44,6 +45,7 @@ def kill_gcs(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
             "good answers after the kill": len(good_s),
             "last good answer, s after the kill": max(good_s, default=0.0),
             "start to ready again, s": again_s,
+            "processes left behind": names or "none",
             "failures": causes(answers) or "none",
         },
     )
@@ -55,6 +57,14 @@ def _until_it_ends(service: RunningService, killed_at: float) -> float:
             return float("inf")
         time.sleep(0.2)
     return time.monotonic() - killed_at
+
+
+def _name(process: psutil.Process) -> str:
+    """As Ray titles its own, or the start of the command line."""
+    try:
+        return " ".join(process.cmdline())[:60] or process.name()
+    except psutil.Error:
+        return "ended"
 
 
 def _good(answers: list[Answer], since: float) -> list[Answer]:

@@ -12,7 +12,9 @@ from benchmarks.load import Answer, Load, Target, closed_loop, open_loop, server
 
 
 @contextmanager
-def answering(delay_s: float = 0.0, status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
+def answering(
+    delay_s: float = 0.0, status: int = 200, retry_after: str = ""
+) -> Iterator[tuple[str, list[bytes]]]:
     """A server of one thread at work: requests wait for each other."""
     bodies: list[bytes] = []
     turn = threading.Lock()
@@ -27,6 +29,8 @@ def answering(delay_s: float = 0.0, status: int = 200) -> Iterator[tuple[str, li
                 time.sleep(delay_s)
             self.send_response(status)
             self.send_header("Content-Length", "2")
+            if retry_after:
+                self.send_header("Retry-After", retry_after)
             self.send_header("X-Batch-Size", "2")
             self.send_header("Server-Timing", "decode;dur=1.5, infer;dur=20.0")
             self.end_headers()
@@ -64,6 +68,14 @@ def test_refusals_are_failures_and_not_fast_answers() -> None:
     assert load.failures == len(load.answers) > 0
     assert load.percentile(50) is None
     assert load.mean_batch is None
+
+
+def test_the_refused_come_again_when_they_were_told_to() -> None:
+    with answering(status=503, retry_after="1") as (url, bodies):
+        load = closed_loop(Target(url, b"JPEG"), 2, 1.5)
+    assert load.refusals == load.failures == len(bodies) == 4  # at once and after 1 s
+    latencies = sorted(answer.latency for answer in load.answers)
+    assert latencies[1] < 0.5 < 1 < latencies[2], "counted from the first try"
 
 
 def test_nobody_listening_is_a_failure() -> None:
