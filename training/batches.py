@@ -1,25 +1,19 @@
 """Batches of training pictures: photos as they are, and subjects pasted on other backgrounds."""
 
 import math
-from bisect import bisect_right
-from collections import Counter
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from training import augment
+from training.chance import Chance, Size
 from training.data import Collection, Photo
 from training.settings import Settings
 from training.trimap import draw_trimaps
 from training.warp import Drawing, Placement, warp
 
-Size = tuple[int, int]  # (height, width)
-
-_MISFIT = 0.15  # share kept of photos whose shape would leave much of the canvas over
-_SUPPLY = 1024  # random numbers drawn at once
 _SMALLEST_MOSAIC = 256  # px, its shorter side
 _CUT = 2  # px; a subject this close to its photo's edge was cut by it
 
@@ -49,13 +43,12 @@ class Batches:
         self._photo_weights = {name: source.weight for name, source in sources.items()}
         self._cutout_weights = {name: source.cutout for name, source in sources.items()}
         self._device = collection.backgrounds[0].levels[0].device
-        self._odds: dict[tuple[int, Size], list[float]] = {}  # sums of all up to each photo
-        self._numbers: list[float] = []
+        self._chance = Chance(rng, settings.max_enlargement)
 
     def draw(self, size: Size, count: int) -> Batch:
         """Some photos, some composites, all finished by the same camera."""
-        self._numbers.clear()  # all that a batch draws depends on the generator's state before it
-        composites = int(self.settings.composites * count + self._random())
+        self._chance.begin()  # so that a batch depends on nothing but the generator's state
+        composites = int(self.settings.composites * count + self._chance.number())
         stacks, detailed = [], []
         if composites < count:
             photos, soft = self._pictures(size, count - composites)
@@ -79,8 +72,8 @@ class Batches:
         """Photos [N, 5, H, W], now and then four in one; and whether all of its alpha is a matte,
         of each.
         """
-        divides = min(size) >= _SMALLEST_MOSAIC
-        mosaics = sum(self._random() < self.settings.mosaics for _ in range(count * divides))
+        share = self.settings.mosaics if min(size) >= _SMALLEST_MOSAIC else 0.0
+        mosaics = sum(self._chance.number() < share for _ in range(count))
         stacks, soft = [], []
         if mosaics < count:
             photos = [self._photo(size) for _ in range(count - mosaics)]
@@ -96,25 +89,27 @@ class Batches:
 
     def _photo(self, size: Size) -> Drawing:
         """A photo, most of it in view, as the service will see it."""
-        return self._in_view(self._pick(self.collection.photos, size, self._photo_weights), size)
+        return self._in_view(
+            self._chance.pick(self.collection.photos, size, self._photo_weights), size
+        )
 
     def _in_view(self, photo: Photo, size: Size) -> Drawing:
         fits = size[0] / photo.size[0], size[1] / photo.size[1]
         whole, filled = min(fits), max(fits)
-        closer = math.exp(0.3 * self._random() ** 2)
-        scale = whole * (filled / whole) ** (1 - self._random() ** 2) * closer
+        closer = math.exp(0.3 * self._chance.number() ** 2)
+        scale = whole * (filled / whole) ** (1 - self._chance.number() ** 2) * closer
         # A photo smaller than the canvas stays at its top left: that is how the service pads.
         target = [
-            self._between(min(0.0, side - length * scale), 0.0) + length * scale / 2
+            self._chance.between(min(0.0, side - length * scale), 0.0) + length * scale / 2
             for side, length in zip(size, photo.size, strict=True)
         ]
         placement = Placement(
             anchor=(photo.size[1] / 2, photo.size[0] / 2),
             target=(target[1], target[0]),
             scale=scale,
-            stretch=math.exp(self._between(-0.15, 0.15)),
-            angle=self._between(-0.2, 0.2) if self._random() < 0.3 else 0.0,
-            flip=self._random() < 0.5,
+            stretch=math.exp(self._chance.between(-0.15, 0.15)),
+            angle=self._chance.between(-0.2, 0.2) if self._chance.number() < 0.3 else 0.0,
+            flip=self._chance.number() < 0.5,
         )
         return Drawing(photo, placement.affine(), border=True)
 
@@ -136,19 +131,20 @@ class Batches:
 
     def _subjects(self, size: Size, count: int, share: float) -> tuple[Tensor, Tensor]:
         """Colour [N, 3, H, W] and alpha [N, 1, H, W] of subjects; `share` of them are there."""
-        there = [i for i in range(count) if self._random() < share]
+        there = [i for i in range(count) if self._chance.number() < share]
         drawn = torch.zeros(count, 5, *size, device=self._device)
         sigma = torch.zeros(count, 1, 1, 1)
         if there:
             photos = [
-                self._pick(self.collection.cutouts, size, self._cutout_weights) for _ in there
+                self._chance.pick(self.collection.cutouts, size, self._cutout_weights)
+                for _ in there
             ]
             drawings = [
                 Drawing(photo, self._place(photo, size).affine(), border=False) for photo in photos
             ]
             drawn[there] = warp(drawings, size)
             for i, photo in zip(there, photos, strict=True):
-                sigma[i] = 0.0 if photo.soft else self._between(0.5, 1.6)
+                sigma[i] = 0.0 if photo.soft else self._chance.between(0.5, 1.6)
         sigma = sigma.to(self._device)
         colour, matte, _ = drawn.split((3, 1, 1), 1)
         # A mask has a hard edge with some background beyond it: draw it in, and soften it.
@@ -163,16 +159,16 @@ class Batches:
         top, left, bottom, right = photo.box
         height, width = bottom - top, right - left
         fit = min(size[0] / height, size[1] / width)
-        scale = fit * math.exp(self._between(math.log(0.4), math.log(1.15)))
-        flip = self._random() < 0.5
+        scale = fit * math.exp(self._chance.between(math.log(0.4), math.log(1.15)))
+        flip = self._chance.number() < 0.5
         cut_left, cut_right = left <= _CUT, right >= photo.size[1] - _CUT
         if cut_left and cut_right:
             scale = max(scale, size[1] / width)
         scale = min(scale, self.settings.max_enlargement)
-        over = 0.3 if self._random() < 0.2 else 0.0  # of the subject, beyond the frame
+        over = 0.3 if self._chance.number() < 0.2 else 0.0  # of the subject, beyond the frame
         h, w = height * scale, width * scale
-        x = self._between(*sorted((-over * w, size[1] - (1 - over) * w)))
-        y = self._between(*sorted((-over * h, size[0] - (1 - over) * h)))
+        x = self._chance.between(*sorted((-over * w, size[1] - (1 - over) * w)))
+        y = self._chance.between(*sorted((-over * h, size[0] - (1 - over) * h)))
         if flip:
             cut_left, cut_right = cut_right, cut_left
         if cut_left:
@@ -188,15 +184,15 @@ class Batches:
             anchor=((left + right) / 2, (top + bottom) / 2),
             target=(x + w / 2, y + h / 2),
             scale=scale,
-            angle=0.0 if cut else self._between(-0.35, 0.35),
+            angle=0.0 if cut else self._chance.between(-0.35, 0.35),
             flip=flip,
         )
 
     def _backgrounds(self, size: Size, count: int) -> Tensor:
         """[N, 3, H, W]: places without a subject, photos blurred past knowing, and backdrops."""
-        kinds = [self._random() for _ in range(count)]
+        kinds = [self._chance.number() for _ in range(count)]
         places = [
-            self._in_view(self._pick(self.collection.backgrounds, size, None), size)
+            self._in_view(self._chance.pick(self.collection.backgrounds, size, None), size)
             for kind in kinds
             if kind < 0.65
         ]
@@ -211,7 +207,7 @@ class Batches:
         return torch.cat(stacks)
 
     def _blurred(self, size: Size) -> Tensor:
-        photo = self._pick(self.collection.photos, size, self._photo_weights)
+        photo = self._chance.pick(self.collection.photos, size, self._photo_weights)
         pixels = photo.levels[-1][None, :3].float() / 255
         return F.interpolate(pixels, size=size, mode="bicubic", align_corners=False)[0].clamp(0, 1)
 
@@ -222,42 +218,3 @@ class Batches:
         )
         corners = corners.clamp(0, 1).to(self._device)
         return F.interpolate(corners[None], size=size, mode="bilinear", align_corners=True)[0]
-
-    def _pick(
-        self, photos: tuple[Photo, ...], size: Size, weights: dict[str, float] | None
-    ) -> Photo:
-        key = id(photos), size
-        if key not in self._odds:
-            chances = odds(photos, size, weights, self.settings.max_enlargement)
-            self._odds[key] = list(accumulate(chances))
-        sums = self._odds[key]
-        return photos[min(bisect_right(sums, self._random() * sums[-1]), len(photos) - 1)]
-
-    def _random(self) -> float:
-        """A number from 0 to 1, of a supply: one at a time they cost more than what they decide."""
-        if not self._numbers:
-            self._numbers = torch.rand(_SUPPLY, generator=self.rng).tolist()
-        return self._numbers.pop()
-
-    def _between(self, low: float, high: float) -> float:
-        return low + (high - low) * self._random()
-
-
-def odds(
-    photos: tuple[Photo, ...],
-    size: Size,
-    weights: dict[str, float] | None,
-    max_enlargement: float,
-) -> list[float]:
-    """The chance of each photo on a canvas: its source's share, if it is large enough for it."""
-    numbers = Counter(photo.source for photo in photos)
-    chances = []
-    for photo in photos:
-        share = 1.0 if weights is None else weights[photo.source] / numbers[photo.source]
-        if max(photo.size) * max_enlargement < max(size):
-            share *= 1e-6  # a last resort, for collections that have nothing larger
-        aspect = photo.size[0] / photo.size[1] * size[1] / size[0]
-        if not 1 / 1.6 < aspect < 1.6:
-            share *= _MISFIT
-        chances.append(share)
-    return chances

@@ -11,7 +11,7 @@ from benchmarks.chaos.processes import gcs_server
 from benchmarks.chaos.progress import say
 from benchmarks.chaos.replicas import wait_for_answers
 from benchmarks.chaos.traffic import Answer, causes, photo, steady_traffic
-from benchmarks.running_service import RunningService
+from benchmarks.running_service import RunningService, title_of
 
 _CLIENTS = 4
 _ENDS_S = 120.0  # until the service has ended by itself, so that its supervisor starts it again
@@ -30,7 +30,7 @@ def kill_gcs(service: RunningService, plan: Plan) -> Outcome:  # noqa: ARG001
         ended_s = _until_it_ends(service, killed_at)
         say(f"the service ended {ended_s:.1f} s after the kill")
     left = psutil.wait_procs([p for p in everything if p.is_running()], timeout=30)[1]
-    names = ", ".join(_name(process) for process in left)
+    names = ", ".join(title_of(process).strip() for process in left)
     good_s = [answer.ended - killed_at for answer in _good(answers, killed_at)]
     began = time.monotonic()
     with started():
@@ -57,14 +57,6 @@ def _until_it_ends(service: RunningService, killed_at: float) -> float:
             return float("inf")
         time.sleep(0.2)
     return time.monotonic() - killed_at
-
-
-def _name(process: psutil.Process) -> str:
-    """As Ray titles its own, or the start of the command line."""
-    try:
-        return " ".join(process.cmdline())[:60] or process.name()
-    except psutil.Error:
-        return "ended"
 
 
 def _good(answers: list[Answer], since: float) -> list[Answer]:

@@ -1,6 +1,7 @@
 import torch
 
-from training.batches import Batches, odds
+from training.batches import Batches
+from training.chance import odds
 from training.data import Collection
 from training.settings import Settings
 
