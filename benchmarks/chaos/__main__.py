@@ -63,7 +63,7 @@ def _stage(name: str) -> Callable[[Plan], Outcome]:
 ROWS = {
     "corpus": Row("odd and hostile files", with_service(hostile.corpus_over_http), (3, 3)),
     "ssrf": Row("URLs that lead inside", hostile.addresses, (0.2, 0.2)),
-    "mutations": Row("mutated files and requests", mutations.mutations, (2, 60)),
+    "mutations": Row("mutated files and requests", mutations.mutations, (2, 25)),
     "kill-preprocess": Row("kill -9 of Preprocess", _stage("Preprocess"), (1, 4)),
     "kill-unet": Row("kill -9 of UNet", _stage("UNet"), (1, 4)),
     "kill-postprocess": Row("kill -9 of Postprocess", _stage("Postprocess"), (1, 4)),
