@@ -21,15 +21,16 @@ from training.hair import fur, hair, leaves
 from training.layers import straight
 from training.settings import Settings
 from training.sheer import blurred, glass, net, veil
+from training.strands import outline
 
 Softener = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 KINDS: tuple[tuple[Softener, float], ...] = (
-    (hair, 0.38),
+    (hair, 0.4),
     (fur, 0.2),
     (leaves, 0.12),
     (net, 0.1),
     (veil, 0.07),
-    (glass, 0.06),
+    (glass, 0.04),
     (blurred, 0.07),
 )
 """Each kind and its share."""
@@ -37,7 +38,7 @@ KINDS: tuple[tuple[Softener, float], ...] = (
 GROWN = "grown"  # the source that such cutouts belong to
 _MARGIN = 0.3  # of the subject's longer side: so far may grow what grows
 _CUT = 2  # px; a subject this close to its photo's edge was cut by it and has no margin there
-_LEAST = 24  # px; a smaller subject is no subject to grow on
+_LEAST = 24  # px; a smaller subject, or a shorter outline, is nothing to grow on
 _AT_ONCE = 64  # cutouts that are handed to the processes
 
 
@@ -50,8 +51,8 @@ def grow_cutout(
     The colour is what was drawn wherever alpha is above 0, and carried on beyond.
     """
     rng = np.random.default_rng(seed)
-    framed = frame(colour, alpha, int(np.exp(rng.uniform(np.log(320), np.log(640)))))
-    if framed is None:
+    framed = frame(colour, alpha, int(np.exp(rng.uniform(np.log(300), np.log(560)))))
+    if framed is None or len(outline(framed[1]).points) < _LEAST:
         return None
     kinds, shares = zip(*KINDS, strict=True)
     soften = kinds[rng.choice(len(kinds), p=np.array(shares) / sum(shares))]
@@ -89,7 +90,7 @@ def grow(
     """
     photos: list[Photo] = []
     chosen = choose(cutouts, settings)
-    with ProcessPoolExecutor(settings.threads, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for begin in range(0, len(chosen), _AT_ONCE):  # not all of their pixels at once
             some = chosen[begin : begin + _AT_ONCE]
             files = (folder / f"{photo.source}-{photo.name}" for photo in some)

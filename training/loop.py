@@ -187,7 +187,7 @@ def train_step(
     total(terms, settings.losses).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
     state.optimizer.step()
-    if settings.encoder_pull:
+    if settings.encoder_pull and state.start:
         share = rate * settings.encoder_rate * settings.encoder_pull
         pull(encoder_weights(model), state.start, share)
     follow(state.ema, model, settings.ema, state.step)

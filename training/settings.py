@@ -82,7 +82,7 @@ class Settings(_Strict):
     frozen_depthwise: bool = False  # so do its depthwise filters: half of a CPU's time goes there
     bfloat16: bool = False  # on a CPU, where it has instructions for it; on a GPU always
     encoder_rate: Share = 0.2  # of the learning rate, for the rest of the encoder
-    encoder_pull: float = Field(0, ge=0)  # of the encoder towards where it began
+    encoder_pull: float = Field(0, ge=0)  # of it back to where it began, as a decay
     threads: int | None = Field(None, gt=0)  # CPU threads; None leaves it to torch
     learning_rate: float = Field(0.002, gt=0)
     warmup: Share = 0.03

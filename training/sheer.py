@@ -85,7 +85,7 @@ def glass(image: np.ndarray, alpha: np.ndarray, rng: Generator) -> np.ndarray:
     shine = cv2.GaussianBlur(shine, (0, 0), rng.uniform(1, 4)) * rng.uniform(0.3, 1)
     inner = low + (1 - low) * rng.uniform(0.3, 1) * rim
     outer = cv2.GaussianBlur(alpha.astype(np.float32) / 255, (0, 0), 1)
-    whole = patch(alpha, rng, 8.0) if rng.random() < 0.5 else np.ones_like(outer)
+    whole = patch(alpha, rng, 8.0) if rng.random() < 0.2 else np.ones_like(outer)
     inner = 1 - whole * (1 - inner)
     clear = layered(image, ((outer - 0.5) * 2).clip(0, 1) * inner)
     light = layered(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-SCALE = 3  # drawn so much larger: a third of a pixel is the finest line
+SCALE = 4  # drawn so much larger: a quarter of a pixel is the finest line
 _SHIFT = 4  # bits of a pixel that OpenCV's coordinates carry
 _POINTS = 13  # of a curve
 _PIECES = 3  # of a curve, each thinner than the one before
@@ -81,29 +81,38 @@ def grow(roots: Roots, count: int, style: Style, rng: Generator) -> np.ndarray:
     index = np.sort(rng.integers(0, total, count))
     normals = roots.normals[index]
     start = roots.points[index] - normals * rng.uniform(0.2, 1, (count, 1)) * style.depth
-    turn = style.wander * wave(total, total // 60, rng)[index] + rng.normal(0, style.spread, count)
     free = rng.random(count) < style.flyaway
+    turn = style.wander * wave(total, total // 60, rng)[index] + rng.normal(0, style.spread, count)
     turn[free] += rng.normal(0, 0.8, free.sum())
     direction = outward(turned(normals, turn) + np.asarray(style.comb), normals)
     # Many short ones and few long: the edge of hair thins out.
     lengths = style.length * (0.25 + 1.1 * rng.beta(1.6, 2.4, count)) * np.where(free, 1.4, 1.0)
     lengths *= 1 + 0.5 * wave(total, total // 40, rng)[index]
-    tip = start + direction * lengths[:, None]
-    clump = np.arange(count) // style.clump
-    centre = np.stack([np.bincount(clump, tip[:, i]) for i in (0, 1)], 1)
-    centre /= np.bincount(clump)[:, None]
-    pull = style.clumped * rng.uniform(0.4, 1, (count, 1)) * ~free[:, None]
-    tip += (centre[clump] - tip) * pull
+    tip = clumped(start + direction * lengths[:, None], free, style, rng)
     bend = style.bend * (0.6 * wave(total, total // 50, rng)[index] + 0.4 * rng.normal(size=count))
     side = turned(direction, np.full(count, np.pi / 2)) * lengths[:, None]
     # The first handle keeps to the way out of the outline: a hair stands up before it bends.
     first = start + 0.35 * lengths[:, None] * unit(normals + direction)
     curves = bezier(start, first, tip + side * bend[:, None] * 0.8, tip)
-    along = np.linspace(0, 1, _POINTS)
+    return curves + side[:, None] * curls(count, style, rng)[..., None]
+
+
+def clumped(tips: np.ndarray, free: np.ndarray, style: Style, rng: Generator) -> np.ndarray:
+    """Tips [N, 2] moved towards the mean of each `style.clump` neighbours, the free ones not."""
+    clump = np.arange(len(tips)) // style.clump
+    means = np.stack([np.bincount(clump, tips[:, i]) for i in (0, 1)], 1)
+    means /= np.bincount(clump)[:, None]
+    pull = style.clumped * rng.uniform(0.4, 1, (len(tips), 1)) * ~free[:, None]
+    return tips + (means[clump] - tips) * pull
+
+
+def curls(count: int, style: Style, rng: Generator) -> np.ndarray:
+    """How far curves go sideways along their way, [count, _POINTS], a clump's nearly alike."""
+    clump = np.arange(count) // style.clump
     phase = rng.uniform(0, 2 * np.pi, clump[-1] + 1)[clump, None] + rng.normal(0, 0.5, (count, 1))
     cycles = rng.uniform(1, 2.5) * rng.uniform(0.8, 1.2, (count, 1))
-    curl = style.curl * along * np.sin(2 * np.pi * cycles * along + phase)
-    return curves + side[:, None] * curl[..., None]
+    along = np.linspace(0, 1, _POINTS)
+    return style.curl * along * np.sin(2 * np.pi * cycles * along + phase)
 
 
 def outward(directions: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -142,7 +151,7 @@ class Drawing:
         for points_of, width, colour in zip(points, widths, colours, strict=True):
             for part, piece in enumerate(pieces(points_of)):
                 t = part / (_PIECES - 1)
-                thick = max(1, round(float(width) * SCALE * (1 - 0.67 * t)))
+                thick = thickness(float(width) * SCALE * (1 - 0.67 * t))
                 paint = (*((1 - t) * colour[0] + t * colour[1]).tolist(), 255)
                 cv2.polylines(self._pixels, [piece], False, paint, thick, cv2.LINE_8, _SHIFT)
 
@@ -163,6 +172,13 @@ def fixed(points: np.ndarray) -> np.ndarray:
     pixel's centre is at 0.
     """
     return np.rint((points * SCALE - 0.5) * 2**_SHIFT).astype(np.int32)
+
+
+def thickness(width: float) -> int:
+    """OpenCV's word for a line of about this many pixels: it draws 1, 3, 5 of them, an odd number,
+    for a thickness of 1, 2, 4 and so on.
+    """
+    return max(1, 2 * round((width - 1) / 2))
 
 
 def pieces(curve: np.ndarray) -> Iterator[np.ndarray]:
