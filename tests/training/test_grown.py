@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.conftest import disc
 from training.data import Collection
 from training.grown import GROWN, KINDS, choose, frame, grow, grow_cutout
 from training.layers import base, layered, over, straight
 from training.settings import Grown, Settings, Source
-
-from tests.training.conftest import disc
 
 SIZE = (300, 240)
 

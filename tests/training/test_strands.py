@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.training.conftest import disc
 from training.strands import (
     Drawing,
     Roots,
@@ -13,8 +14,6 @@ from training.strands import (
     shaded,
     turned,
 )
-
-from tests.training.conftest import disc
 
 SIZE = (160, 200)
 CENTRE = np.array([100.0, 80.0])  # (x, y)
