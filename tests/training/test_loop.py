@@ -123,7 +123,9 @@ def test_the_encoder_is_pulled_back_to_where_it_began(
         told = settings.model_copy(update={"encoder_pull": pull, "warmup": 0.0})
         state = train(told, collection, [], tmp_path / f"{pull}", CPU, "0")
         now = encoder_weights(state.model)
-        return sum(float((a - b).detach().abs().sum()) for a, b in zip(now, state.start, strict=True))
+        return sum(
+            float((a - b).detach().abs().sum()) for a, b in zip(now, state.start, strict=True)
+        )
 
     free = moved(0)
     assert 0 < moved(500) < 0.95 * free
