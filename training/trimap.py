@@ -24,25 +24,25 @@ def draw_trimaps(
     """
     trimap = torch.full_like(alpha, UNKNOWN)
     known, band = (torch.zeros_like(alpha, dtype=torch.bool) for _ in range(2))
-    for i in (torch.rand(len(alpha), generator=rng) < share).nonzero().flatten().tolist():
-        said, whole = say(alpha[i : i + 1], rng)
-        known[i] = said[0] & (trusted[i] > 0.99)
-        band[i] = ~known[i] & whole
+    chosen = (torch.rand(len(alpha), generator=rng) < share).nonzero().flatten().to(alpha.device)
+    if len(chosen):
+        said, whole = say(alpha[chosen], rng)
+        known[chosen] = said & (trusted[chosen] > 0.99)
+        band[chosen] = ~known[chosen] & whole
     return torch.where(known, (alpha > 0.5).float(), trimap), known, band
 
 
-def say(alpha: Tensor, rng: torch.Generator) -> tuple[Tensor, bool]:
-    """Give bool [1, 1, H, W], where a trimap says something; and whether it does all around.
+def say(alpha: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Give bool [N, 1, H, W], where trimaps say something; and [N, 1, 1, 1], whether all around.
 
     Most are as people draw them: a band that holds all that is soft, here narrow and there wide.
-    The rest are a few strokes.
+    The rest are a few strokes. A batch shares two widths: each alone, a GPU would wait for the CPU.
     """
     narrow, wide = sorted(reach(alpha, rng) for _ in range(2))
     known = away_from_edge(alpha, wide)
-    if narrow != wide:
-        known = known | (away_from_edge(alpha, narrow) & blobs(alpha, rng, 0.5))
-    strokes = float(torch.rand(1, generator=rng)) < _STROKES
-    return (known & blobs(alpha, rng, 0.85) if strokes else known), not strokes
+    known = known | (away_from_edge(alpha, narrow) & blobs(alpha, rng, 0.5))
+    strokes = (torch.rand(len(alpha), 1, 1, 1, generator=rng) < _STROKES).to(alpha.device)
+    return known & (blobs(alpha, rng, 0.85) | ~strokes), ~strokes
 
 
 def reach(alpha: Tensor, rng: torch.Generator) -> int:
