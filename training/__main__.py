@@ -3,12 +3,14 @@
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from serve_app.errors import SetupError
 from training.data import load_collection
+from training.grown import GROWN, grow
 from training.loop import BEST_FILE, SOLVED_FOLDER, train
 from training.report import write_report
 from training.settings import load_settings
@@ -33,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         collection = load_collection(
             args.data / "train", settings, device, args.out / SOLVED_FOLDER
         )
+        if settings.grown.count:
+            grown = grow(collection.cutouts, settings, device, args.out / GROWN)
+            collection = replace(collection, cutouts=(*collection.cutouts, *grown))
         examples = load_examples(args.data / "val", settings.sources)
         train(settings, collection, examples, args.out, device, args.version, args.init)
         if (args.out / BEST_FILE).exists():

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from training import augment
 from training.chance import Chance, Size
 from training.data import Collection, Photo
+from training.grown import GROWN
 from training.settings import Settings
 from training.trimap import draw_trimaps
 from training.warp import Drawing, Placement, warp
@@ -26,10 +27,11 @@ class Batch:
     trimap: Tensor  # uint8 [N, H, W]
     alpha: Tensor  # float32 [N, 1, H, W], 0-1
     trusted: Tensor  # float32 [N, 1, H, W]: how much a pixel's alpha is worth
+    band: Tensor  # float32 [N, 1, H, W]: 1 where a trimap leaves a band open, else 0
     detailed: Tensor  # float32 [N, 1, 1, 1]: 1 where the alpha is true to the hair, else 0
 
     def tensors(self) -> tuple[Tensor, ...]:
-        return self.rgb, self.trimap, self.alpha, self.trusted, self.detailed
+        return self.rgb, self.trimap, self.alpha, self.trusted, self.band, self.detailed
 
 
 class Batches:
@@ -42,6 +44,7 @@ class Batches:
         sources = settings.sources
         self._photo_weights = {name: source.weight for name, source in sources.items()}
         self._cutout_weights = {name: source.cutout for name, source in sources.items()}
+        self._cutout_weights[GROWN] = settings.grown.cutout
         self._device = collection.backgrounds[0].levels[0].device
         self._chance = Chance(rng, settings.max_enlargement)
 
@@ -59,12 +62,13 @@ class Batches:
             detailed += [True] * composites
         image, alpha, trusted = torch.cat(stacks).split((3, 1, 1), 1)
         image = augment.photograph(image, self.rng)
-        trimap, known = draw_trimaps(alpha, trusted, self.settings.trimaps, self.rng)
+        trimap, known, band = draw_trimaps(alpha, trusted, self.settings.trimaps, self.rng)
         return Batch(
             rgb=(image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous(),
             trimap=(trimap * 255).round().to(torch.uint8).squeeze(1),
             alpha=alpha,
             trusted=torch.where(known, 2.0, trusted),  # what the user marked counts double
+            band=band.float(),
             detailed=torch.tensor(detailed, device=alpha.device).float().view(-1, 1, 1, 1),
         )
 

@@ -20,7 +20,7 @@ from training.data import Collection
 from training.imagenet import SCALES, imagenet_weights
 from training.losses import total, training_losses
 from training.settings import Settings
-from training.state import State, follow, follower, load_state, save_state
+from training.state import State, follow, follower, load_state, pull, save_state
 from training.validate import Example, quick_scores, soft_differences, some
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,13 @@ def fresh_state(settings: Settings, device: torch.device, init: Path | None = No
         parameter_groups(model, settings), weight_decay=0.0, fused=device.type == "cuda"
     )
     rng = torch.Generator().manual_seed(settings.seed)
-    return State(model, follower(model), optimizer, rng, rng.get_state())
+    start = [weight.detach().clone() for weight in encoder_weights(model)]
+    return State(model, follower(model), optimizer, rng, start, rng.get_state())
+
+
+def encoder_weights(model: UNetMatting) -> list[torch.Tensor]:
+    """What of the encoder is trained."""
+    return [weight for weight in model.context.encoder.parameters() if weight.requires_grad]
 
 
 def load_init(model: UNetMatting, init: Path) -> None:
@@ -181,6 +187,9 @@ def train_step(
     total(terms, settings.losses).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
     state.optimizer.step()
+    if settings.encoder_pull and state.start:
+        share = rate * settings.encoder_rate * settings.encoder_pull
+        pull(encoder_weights(model), state.start, share)
     follow(state.ema, model, settings.ema, state.step)
     return {name: term.detach() for name, term in terms.items()}
 

@@ -25,6 +25,7 @@ def training_losses(fine: Tensor, coarse: Tensor, batch: Batch) -> dict[str, Ten
         "laplacian": laplacian(alpha, batch.alpha, sharp),
         "gradient": gradient(alpha, batch.alpha, sharp),
         "segmentation": segmentation(coarse.float(), batch.alpha, batch.trusted),
+        "band": absolute(alpha, batch.alpha, sharp * batch.band),
     }
 
 

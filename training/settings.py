@@ -37,6 +37,13 @@ class Source(_Strict):
         return self
 
 
+class Grown(_Strict):
+    """Cutouts with true soft alphas, drawn on those with hard ones (`training.grown`)."""
+
+    count: int = Field(0, ge=0)
+    cutout: float = Field(0, ge=0)  # share of the subjects pasted elsewhere, as a source's
+
+
 class Canvas(_Strict):
     """The size of a batch: (height, width) in pixels, how many of them, how often."""
 
@@ -60,6 +67,7 @@ class Losses(_Strict):
     laplacian: float = 0.5
     gradient: float = 0.5
     segmentation: float = 1.0
+    band: float = 0.0  # L1 where a given trimap says nothing: there the work is
 
 
 class Settings(_Strict):
@@ -74,6 +82,7 @@ class Settings(_Strict):
     frozen_depthwise: bool = False  # so do its depthwise filters: half of a CPU's time goes there
     bfloat16: bool = False  # on a CPU, where it has instructions for it; on a GPU always
     encoder_rate: Share = 0.2  # of the learning rate, for the rest of the encoder
+    encoder_pull: float = Field(0, ge=0)  # of it back to where it began, as a decay
     threads: int | None = Field(None, gt=0)  # CPU threads; None leaves it to torch
     learning_rate: float = Field(0.002, gt=0)
     warmup: Share = 0.03
@@ -91,6 +100,7 @@ class Settings(_Strict):
     validate_images: int = Field(120, gt=0)  # of the validation set, on the way; all at the end
     losses: Losses = Losses()
     sources: dict[str, Source] = Field(min_length=1)
+    grown: Grown = Grown()
     backgrounds: str = "backgrounds"
     stages: tuple[Stage, ...] = Field(min_length=1)
 

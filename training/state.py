@@ -18,6 +18,7 @@ class State:
     ema: UNetMatting
     optimizer: torch.optim.Optimizer
     rng: torch.Generator  # every random draw of the run comes from it
+    start: list[Tensor]  # the encoder's trained weights where the run began
     drawn: Tensor  # its state after the last batch trained on; it may be one batch ahead
     step: int = 0
     seconds: float = 0.0  # of training so far, without the time it was not running
@@ -32,6 +33,7 @@ def save_state(path: Path, state: State) -> None:
             "model": state.model.state_dict(),
             "ema": state.ema.state_dict(),
             "optimizer": state.optimizer.state_dict(),
+            "start": state.start,
             "rng": state.drawn,
             "step": state.step,
             "seconds": state.seconds,
@@ -49,6 +51,7 @@ def load_state(path: Path, state: State) -> None:
     state.model.load_state_dict(saved["model"])
     state.ema.load_state_dict(saved["ema"])
     state.optimizer.load_state_dict(saved["optimizer"])
+    state.start = saved["start"]
     state.drawn = saved["rng"].cpu()
     state.rng.set_state(state.drawn)
     state.step, state.seconds = saved["step"], saved["seconds"]
@@ -71,3 +74,14 @@ def follow(ema: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     for count, value in pairs:
         if not count.is_floating_point():
             count.copy_(value)
+
+
+@torch.no_grad()
+def pull(weights: list[Tensor], start: list[Tensor], share: float) -> None:
+    """Move weights back by a share of their way from where they began.
+
+    The gradient of L2-SP's penalty (Li, Grandvalet, Davoine, Explicit Inductive Bias for Transfer
+    Learning with Convolutional Networks, ICML 2018), apart from the optimizer's own step as AdamW
+    does with weight decay: what was learned before from far more photos is not forgotten.
+    """
+    torch._foreach_lerp_(weights, start, min(share, 1.0))

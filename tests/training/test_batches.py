@@ -1,12 +1,17 @@
+from dataclasses import replace
+
+import pytest
 import torch
 
+from training import augment
 from training.batches import Batches
 from training.chance import odds
 from training.data import Collection
-from training.settings import Settings
+from training.grown import GROWN
+from training.settings import Grown, Settings
 
 
-def batches(collection: Collection, settings: Settings, **change: float) -> Batches:
+def batches(collection: Collection, settings: Settings, **change: object) -> Batches:
     rng = torch.Generator().manual_seed(2)
     return Batches(collection, settings.model_copy(update=change), rng)
 
@@ -56,6 +61,51 @@ def test_trimaps_say_what_is_true(collection: Collection, settings: Settings) ->
     assert float(alpha[trimap == 255].min()) > 0.97
     assert float(alpha[trimap == 0].max()) < 0.03
     assert bool((batch.trusted[:, 0][trimap != 128] == 2).all())
+
+
+def test_the_band_is_what_a_good_trimap_leaves_open(
+    collection: Collection, settings: Settings
+) -> None:
+    batch = batches(collection, settings, trimaps=1, composites=0.5, empty=0).draw((64, 64), 32)
+    band, unknown = batch.band[:, 0] == 1, batch.trimap == 128
+    assert not bool((band & ~unknown).any())
+    whole = band.flatten(1).any(1)
+    assert bool(whole.any()), "good ones"
+    assert not bool(whole.all()), "a few strokes leave no band"
+    assert bool((band == unknown)[whole].all())
+    alpha = batch.alpha[:, 0][whole]
+    soft = (alpha > 0.03) & (alpha < 0.97)
+    assert bool(band[whole][soft].all()), "all that is soft is in it"
+
+
+def test_composites_are_what_their_layers_say(collection: Collection, settings: Settings) -> None:
+    """C = a F + (1 - a) B to the bit, two subjects, one over the other."""
+    draws = batches(collection, settings, composites=1, empty=0, pairs=1)
+    seen = []
+    subjects = draws._subjects
+
+    def spy(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(subjects(*arguments))
+        return seen[-1]
+
+    draws._subjects = spy
+    plain = torch.full((4, 3, 64, 64), 0.25)
+    draws._backgrounds = lambda size, count: plain
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment, "sometimes", lambda share, step, image, rng: image)
+        patch.setattr(augment, "shadow", lambda background, alpha, share, rng: background)
+        image, alpha, _ = draws._composites((64, 64), 4).split((3, 1, 1), 1)
+    (first, a), (second, b) = seen
+    expected = second * b + (first * a + plain * (1 - a)) * (1 - b)
+    torch.testing.assert_close(image, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(alpha, b + a * (1 - b), rtol=0, atol=1e-6)
+
+
+def test_what_was_grown_is_pasted_too(collection: Collection, settings: Settings) -> None:
+    photo = replace(collection.cutouts[0], source=GROWN)
+    grown = replace(collection, cutouts=(photo,))
+    change = {"grown": Grown(count=1, cutout=1), "composites": 1, "empty": 0}
+    assert float(batches(grown, settings, **change).draw((64, 64), 4).alpha.max()) > 0.9
 
 
 def test_no_trimaps_unless_asked_for(collection: Collection, settings: Settings) -> None:

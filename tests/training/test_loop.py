@@ -14,13 +14,14 @@ from training.loop import (
     BEST_FILE,
     LOG_FILE,
     STATE_FILE,
+    encoder_weights,
     fresh_state,
     learning_rate,
     train,
     train_step,
 )
 from training.settings import Settings
-from training.state import State, follow, save_state
+from training.state import State, follow, pull, save_state
 from training.validate import load_examples, predict, quick_scores
 
 CPU = torch.device("cpu")
@@ -113,6 +114,33 @@ def test_the_rate_rises_then_falls_to_nothing(settings: Settings) -> None:
     assert rates[0] < 0.05 * settings.learning_rate
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert rates[3:] == sorted(rates[3:], reverse=True)
+
+
+def test_the_encoder_is_pulled_back_to_where_it_began(
+    collection: Collection, settings: Settings, tmp_path: Path
+) -> None:
+    def moved(pull: float) -> float:
+        told = settings.model_copy(update={"encoder_pull": pull, "warmup": 0.0})
+        state = train(told, collection, [], tmp_path / f"{pull}", CPU, "0")
+        now = encoder_weights(state.model)
+        return sum(
+            float((a - b).detach().abs().sum()) for a, b in zip(now, state.start, strict=True)
+        )
+
+    free = moved(0)
+    assert 0 < moved(500) < 0.95 * free
+
+
+def test_a_pull_is_the_gradient_of_l2_sp() -> None:
+    """A step of gradient descent on the penalty of L2-SP, half its strength by |w - w0| squared."""
+    weight, start = torch.tensor([3.0, -1.0], requires_grad=True), torch.tensor([1.0, 1.0])
+    rate, strength = 0.1, 2.0
+    (strength / 2 * (weight - start).square().sum()).backward()
+    expected = weight.detach() - rate * weight.grad
+    pull([weight], [start], rate * strength)
+    torch.testing.assert_close(weight.detach(), expected)
+    pull([weight], [start], 7.0)  # never beyond it
+    torch.testing.assert_close(weight.detach(), start)
 
 
 def test_the_average_follows() -> None:
