@@ -1,0 +1,60 @@
+"""What part of a layer's output one program of a kernel makes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """All but `warps` and `stages` are powers of two."""
+
+    rows: int  # of pixels; 1 where a kernel takes pixels as they lie in memory
+    columns: int  # of pixels
+    channels: int  # of the output
+    inner: int = 16  # channels of the input at a time, where a kernel sums over them in a loop
+    warps: int = 4
+    stages: int = 2  # loads of a loop that are under way at once
+
+    @property
+    def pixels(self) -> int:
+        return self.rows * self.columns
+
+
+def power_of_two(number: int, least: int = 16) -> int:
+    """The next power of two, at least what a matrix product takes."""
+    return max(least, 1 << (number - 1).bit_length())
+
+
+def blocks(number: int, size: int) -> int:
+    """How many blocks of a size cover so many."""
+    return -(-number // size)
+
+
+def pointwise_tile(before: int, after: int, scale: int) -> Tile:
+    """`scale`: how many pixels of the context's view are one of the map, along a side. Small maps
+    have smaller tiles, so that there are enough for all of a GPU's processors.
+    """
+    pixels = 128 if scale <= 8 else 64 if scale == 16 else 32
+    channels = min(power_of_two(after), 64)
+    inner = min(power_of_two(before), 64)
+    return Tile(1, pixels, channels, inner, stages=3 if before > inner else 1)
+
+
+def depthwise_tile(scale: int) -> Tile:
+    """`scale` is that of the output."""
+    rows, columns = (8, 8) if scale <= 8 else (4, 8) if scale == 16 else (4, 4)
+    return Tile(rows, columns, channels=32, warps=4 if rows == 8 else 2)
+
+
+def projects_at_once(scale: int) -> bool:
+    """Whether a depthwise convolution and the 1x1 one after it are one kernel: where a map is large
+    its bytes cost most, where it is small too few programs would go through all of the channels.
+    """
+    return scale <= 4
+
+
+def depthwise_project_tile(after: int) -> Tile:
+    return Tile(8, 8, power_of_two(after), inner=32, stages=1)
+
+
+def dense_tile(before: int, after: int) -> Tile:
+    return Tile(8, 16, power_of_two(after), power_of_two(before), stages=1)
