@@ -142,7 +142,9 @@ def _dense(
         final = tl.arange(0, GIVEN)
         kept = final < given
         second = tl.load(
-            project + channel[:, None] * given + final[None, :], wanted[:, None] & kept[None, :], 0.0
+            project + channel[:, None] * given + final[None, :],
+            wanted[:, None] & kept[None, :],
+            0.0,
         )
         total = tl.dot(total.to(tl.float16), second)
         total += tl.load(project_bias + final, kept, 0.0)[None, :]

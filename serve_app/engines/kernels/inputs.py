@@ -153,9 +153,7 @@ def _mean(
     return total / (factor * factor)
 
 
-@triton.jit(
-    do_not_specialize=["images", "height", "width", "view_height", "view_width", "factor"]
-)
+@triton.jit(do_not_specialize=["images", "height", "width", "view_height", "view_width", "factor"])
 def _view(
     rgb,
     trimap,

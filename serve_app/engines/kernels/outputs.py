@@ -101,7 +101,9 @@ def _alpha(
     out += image * height * width * 16
     line = (row * 4)[:, None] + (part // 4)[None, :]
     place = line * (width * 4) + (column * 4)[:, None] + (part % 4)[None, :]
-    tl.store(out + place, (level + 0.5).to(tl.int32).to(tl.uint8), inside[:, None] & (part < 16)[None, :])
+    tl.store(
+        out + place, (level + 0.5).to(tl.int32).to(tl.uint8), inside[:, None] & (part < 16)[None, :]
+    )
 
 
 @triton.jit

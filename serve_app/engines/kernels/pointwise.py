@@ -121,9 +121,7 @@ def _pointwise(
     for first in range(0, before, BEFORE):
         k = first + inner
         known = k < before
-        a = tl.load(
-            x + pixel[:, None] * before + k[None, :], inside[:, None] & known[None, :], 0.0
-        )
+        a = tl.load(x + pixel[:, None] * before + k[None, :], inside[:, None] & known[None, :], 0.0)
         b = tl.load(
             weight + k[:, None] * after + channel[None, :], known[:, None] & wanted[None, :], 0.0
         )

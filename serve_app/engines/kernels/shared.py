@@ -37,9 +37,7 @@ def between(position, size, coarse_size):
 
 
 @triton.jit
-def resized(
-    coarse, row, column, height, width, coarse_height, coarse_width, channels, count, mask
-):
+def resized(coarse, row, column, height, width, coarse_height, coarse_width, channels, count, mask):
     """A coarser map's channels, bilinearly at pixels of a finer one: FP32 [pixels, channels].
 
     `coarse` points to the pixels' image, for all or for each of them.

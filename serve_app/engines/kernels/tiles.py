@@ -1,6 +1,6 @@
 """What part of a layer's output one program of a kernel makes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ def pointwise_tile(before: int, after: int, scale: int) -> Tile:
     channels = min(power_of_two(after), 64)
     inner = min(power_of_two(before), 64)
     return Tile(1, pixels, channels, inner, stages=3 if before > inner else 1)
+
+
+def lateral_tile(before: int, after: int, scale: int) -> Tile:
+    """As `pointwise_tile`; what is resized while it is added takes registers."""
+    tile = pointwise_tile(before, after, scale)
+    return replace(tile, columns=min(tile.columns, 64))
 
 
 def depthwise_tile(scale: int) -> Tile:

@@ -17,6 +17,7 @@ from serve_app.engines.kernels.tiles import (
     dense_tile,
     depthwise_project_tile,
     depthwise_tile,
+    lateral_tile,
     pointwise_tile,
     power_of_two,
     projects_at_once,
@@ -40,6 +41,14 @@ class Inverted:
         return self.project(inner, x if self.shortcut else None)
 
 
+def convolution(part: nn.Module) -> nn.Conv2d:
+    """A convolution itself, or the one that a sequence begins with."""
+    layer = part[0] if isinstance(part, nn.Sequential) else part
+    if not isinstance(layer, nn.Conv2d):
+        raise TypeError(f"a convolution is needed, not {type(layer).__name__}")
+    return layer
+
+
 def half(tensor: Tensor) -> Tensor:
     return tensor.detach().to(torch.float16).contiguous()
 
@@ -49,7 +58,8 @@ def single(tensor: Tensor) -> Tensor:
 
 
 def bias_of(layer: nn.Conv2d) -> Tensor:
-    return single(torch.zeros(layer.out_channels) if layer.bias is None else layer.bias)
+    bias = layer.weight.new_zeros(layer.out_channels) if layer.bias is None else layer.bias
+    return single(bias)
 
 
 def matrix_of(layer: nn.Conv2d) -> Tensor:
@@ -62,52 +72,68 @@ def taps_of(layer: nn.Conv2d) -> Tensor:
     return layer.weight.permute(2, 3, 1, 0).reshape(9, layer.in_channels, layer.out_channels)
 
 
-def inverted(block: InvertedResidual, scale: int, fused: bool | None = None) -> Inverted:
-    """`scale`: of the block's input, in pixels of the view; `fused`: depthwise and project."""
-    filtered = block.depthwise[0]
-    kernel, stride = filtered.kernel_size[0], filtered.stride[0]
-    taps = half(filtered.weight[:, 0].permute(1, 2, 0).reshape(kernel**2, -1))
+def encoder_blocks(encoder: EfficientNetLite) -> list[Inverted]:
+    scale, blocks = 2, []
+    for block in encoder.blocks:
+        if isinstance(block, InvertedResidual):
+            blocks.append(inverted(block, scale))
+            scale *= convolution(block.depthwise).stride[0]
+    return blocks
+
+
+def inverted(block: InvertedResidual, scale: int, at_once: bool | None = None) -> Inverted:
+    """`scale`: pixels of the view in one of the block's input, along a side; `at_once`: whether one
+    kernel filters and projects, None for what `projects_at_once` says.
+    """
+    filters, project = convolution(block.depthwise), convolution(block.project)
+    kernel, stride = filters.kernel_size[0], filters.stride[0]
+    taps = half(filters.weight[:, 0].permute(1, 2, 0).reshape(kernel**2, -1))
     expand = None
     if not isinstance(block.expand, nn.Identity):
-        expand = pointwise(block.expand[0], scale, RELU6)
+        expand = pointwise(block.expand, scale, RELU6)
     after = scale * stride
-    if projects_at_once(after) if fused is None else fused:
-        project = DepthwiseProject(
+    if at_once is None:
+        at_once = projects_at_once(after)
+    if at_once:
+        both = DepthwiseProject(
             taps,
-            bias_of(filtered),
+            bias_of(filters),
             kernel,
             stride,
-            half(matrix_of(block.project)),
-            bias_of(block.project),
-            depthwise_project_tile(block.project.out_channels),
+            half(matrix_of(project)),
+            bias_of(project),
+            depthwise_project_tile(project.out_channels),
         )
-        return Inverted(expand, None, project, block.shortcut)
-    depthwise = Depthwise(taps, bias_of(filtered), kernel, stride, depthwise_tile(after))
-    return Inverted(expand, depthwise, pointwise(block.project, after), block.shortcut)
+        return Inverted(expand, None, both, block.shortcut)
+    depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after))
+    return Inverted(expand, depthwise, pointwise(project, after), block.shortcut)
 
 
-def pointwise(layer: nn.Conv2d, scale: int, activation: int = 0) -> Pointwise:
+def pointwise(part: nn.Module, scale: int, activation: int = 0) -> Pointwise:
+    layer = convolution(part)
     tile = pointwise_tile(layer.in_channels, layer.out_channels, scale)
     return Pointwise(half(matrix_of(layer)), bias_of(layer), tile, activation)
 
 
-def lateral(layer: nn.Conv2d, scale: int) -> Pointwise:
+def lateral(part: nn.Module, scale: int) -> Pointwise:
     """A 1x1 convolution whose last channel is the hint."""
+    layer = convolution(part)
     matrix = matrix_of(layer)
-    tile = pointwise_tile(layer.in_channels - 1, layer.out_channels, scale)
-    return Pointwise(
-        half(matrix[:-1]), bias_of(layer), tile, hint_weight=single(matrix[-1].clone())
-    )
+    tile = lateral_tile(layer.in_channels - 1, layer.out_channels, scale)
+    hint_weight = single(matrix[-1].clone())
+    return Pointwise(half(matrix[:-1]), bias_of(layer), tile, hint_weight=hint_weight)
 
 
-def scene(layer: nn.Conv2d, coarsest: nn.Conv2d) -> MeanThrough:
+def scene(layer: nn.Conv2d, coarsest: nn.Module) -> MeanThrough:
     """The scene and the bias of the lateral that it is added to."""
-    return MeanThrough(single(matrix_of(layer).T), bias_of(layer) + bias_of(coarsest))
+    bias = bias_of(layer) + bias_of(convolution(coarsest))
+    return MeanThrough(single(matrix_of(layer).T), bias)
 
 
 def dense(
-    layer: nn.Conv2d, project: nn.Conv2d | None = None, head: nn.Conv2d | None = None
+    part: nn.Module, project: nn.Conv2d | None = None, head: nn.Conv2d | None = None
 ) -> Dense:
+    layer = convolution(part)
     return Dense(
         half(taps_of(layer)),
         bias_of(layer),
@@ -120,8 +146,9 @@ def dense(
     )
 
 
-def view_stem(layer: nn.Conv2d) -> ViewStem:
-    """[after, 3, 3, 3] -> rows of 3 pixels with 4 channels each, the trimap's 0, filled up to 16."""
+def view_stem(part: nn.Module) -> ViewStem:
+    """[after, 3, 3, 3] -> rows of 3 pixels of 4 channels, the trimap's 0, filled up to 16."""
+    layer = convolution(part)
     after = layer.out_channels
     rows = torch.zeros(3, 16, after, device=layer.weight.device)
     lines = layer.weight.detach().permute(2, 3, 1, 0)  # [row, column, channel, after]
@@ -130,8 +157,9 @@ def view_stem(layer: nn.Conv2d) -> ViewStem:
     return ViewStem(half(rows.reshape(48, after)), bias_of(layer), tile)
 
 
-def block_stem(layer: nn.Conv2d) -> BlockStem:
+def block_stem(part: nn.Module) -> BlockStem:
     """[after, 4 * 2 * 2, 3, 3] -> rows of 6 pixels' RGB, then of their trimaps, filled up to 32."""
+    layer = convolution(part)
     after = layer.out_channels
     # [after, channel, row and column in a block, the block's row and column]
     weight = layer.weight.detach().reshape(after, 4, 2, 2, 3, 3)
@@ -148,12 +176,3 @@ def alpha_head(layer: nn.Conv2d, enlarge: Tensor) -> AlphaHead:
     tile = Tile(8, 16, 16, power_of_two(layer.in_channels))
     filters = single(enlarge.reshape(16, 9).T)
     return AlphaHead(half(taps_of(layer)), bias_of(layer), filters, tile)
-
-
-def encoder_blocks(encoder: EfficientNetLite) -> list[Inverted]:
-    scale, blocks = 2, []
-    for block in encoder.blocks:
-        assert isinstance(block, InvertedResidual)
-        blocks.append(inverted(block, scale))
-        scale *= block.depthwise[0].stride[0]
-    return blocks
