@@ -286,7 +286,12 @@ def candidates(layer: Any) -> list[Tile]:
             *((4, 16, 32, 4), (8, 8, 64, 8), (4, 4, 32, 1), (4, 4, 64, 2), (2, 8, 32, 1)),
             *((8, 16, 16, 4), (4, 8, 64, 4)),
         ]
-        return [Tile(r, c, channels, warps=w) for r, c, channels, w in shapes4]
+        plain = [Tile(r, c, channels, warps=w) for r, c, channels, w in shapes4]
+        if layer.stride > 1:
+            return plain
+        shapes4 = [(4, 8, 32, 4), (2, 8, 32, 2), (1, 16, 32, 2), (2, 16, 32, 2), (2, 16, 32, 4)]
+        shapes4 += [(1, 16, 32, 1), (1, 32, 32, 2), (4, 16, 32, 4)]
+        return plain + [Tile(r, c, k, warps=w, pairs=True) for r, c, k, w in shapes4]
     if isinstance(layer, DepthwiseProject):
         shapes4 = [(8, 8, 32, 4), (8, 16, 32, 8), (8, 16, 16, 4), (8, 8, 16, 4), (4, 16, 32, 4)]
         shapes4 += [(8, 8, 64, 8), (4, 8, 32, 4), (8, 16, 32, 4)]
@@ -345,9 +350,9 @@ def describe(call: Call) -> str:
 def shown(tile: Tile | None) -> str:
     if tile is None:
         return "-"
-    return (
-        f"[{tile.rows}x{tile.columns} c{tile.channels} i{tile.inner} w{tile.warps} s{tile.stages}]"
-    )
+    pairs = " pairs" if tile.pairs else ""
+    words = f"c{tile.channels} i{tile.inner} w{tile.warps} s{tile.stages}"
+    return f"[{tile.rows}x{tile.columns} {words}{pairs}]"
 
 
 def tensors(value: Any) -> list[Tensor]:

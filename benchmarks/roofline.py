@@ -1,9 +1,9 @@
 """How near the network comes to what a GPU can do: python -m benchmarks.roofline
 
 For each precision and batch: the time of one run, eagerly and from a CUDA graph (no launch
-overhead), in FP16 also on our own kernels, as the engine does it, and with `--compile` compiled, beside
-the time that the roofline allows: for every convolution the longer of its operations at the device's peak and of its bytes at
-the device's bandwidth, summed.
+overhead), in FP16 also on our own kernels, as the engine does it, and with `--compile` compiled,
+beside the time that the roofline allows: for every convolution the longer of its operations at the
+device's peak and of its bytes at the device's bandwidth, summed.
 Both peaks are measured on the device itself, with large matrix products and large copies, so that
 the share is of what can be had and not of a data sheet. Bytes are those of the inputs, weights and
 outputs; what stands between convolutions (norms, activations, resizing) is taken for free.

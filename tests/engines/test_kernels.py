@@ -1,6 +1,7 @@
 """The kernels against PyTorch's own operations; Triton interprets them where there is no GPU."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ pytest.importorskip("triton", reason="has wheels for Linux on x86-64 only")
 from serve_app.engines.fused import FusedNetwork
 from serve_app.engines.kernels import inputs, sums, weights
 from serve_app.engines.kernels.shared import NONE, RELU, RELU6
+from serve_app.engines.kernels.tiles import Tile
 from serve_app.models.efficientnet_lite import InvertedResidual
 from serve_app.models.folding import fold_batch_norms
 from serve_app.models.unet import (
@@ -122,6 +124,18 @@ def test_inverted_residual(
             part.copy_(part.half())
         expected = block(channels_first(x))
     check(own(x), expected)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("height", [8, 9])
+def test_depthwise_by_pairs_of_rows(kernel: int, height: int) -> None:
+    block = InvertedResidual(24, 24, kernel, 1, 1).to(DEVICE)
+    own = weights.inverted(block, 8, at_once=False).depthwise
+    assert own is not None
+    x = halves(2, height, 5, 24)
+    for tile in (Tile(4, 8, 32), Tile(2, 8, 16)):
+        given = replace(own, tile=replace(tile, pairs=True))(x)
+        torch.testing.assert_close(given, replace(own, tile=tile)(x), rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ class Tile:
     inner: int = 16  # channels of the input at a time, where a kernel sums over them in a loop
     warps: int = 4
     stages: int = 2  # loads of a loop that are under way at once
+    pairs: bool = False  # two rows of a depthwise convolution at once: what both read is read once
 
     @property
     def pixels(self) -> int:
@@ -45,8 +46,11 @@ def lateral_tile(before: int, after: int, scale: int) -> Tile:
     return replace(tile, columns=min(tile.columns, 64))
 
 
-def depthwise_tile(scale: int) -> Tile:
-    """`scale` is that of the output."""
+def depthwise_tile(scale: int, stride: int) -> Tile:
+    """`scale` is that of the output. Pairs of rows only overlap enough with a stride of 1."""
+    if stride == 1:
+        rows = 2 if scale <= 16 else 1
+        return Tile(rows, 16, channels=32, warps=2, pairs=True)
     rows, columns = (8, 8) if scale <= 8 else (4, 8) if scale == 16 else (4, 4)
     return Tile(rows, columns, channels=32, warps=4 if rows == 8 else 2)
 

@@ -105,7 +105,7 @@ def inverted(block: InvertedResidual, scale: int, at_once: bool | None = None) -
             depthwise_project_tile(project.out_channels),
         )
         return Inverted(expand, None, both, block.shortcut)
-    depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after))
+    depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after, stride))
     return Inverted(expand, depthwise, pointwise(project, after), block.shortcut)
 
 
