@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from serve_app.engines import fused
@@ -42,6 +42,7 @@ from serve_app.settings import ModelSettings, resolve_path
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 _REPEATS = 20  # launches in one graph
 _REPLAYS = 5
+_MOST_CHANNELS = (0, 40, 80, 40)  # of a block that is tried with so many convolutions at once
 _FURTHEST = 0.02  # of a layer's largest value
 
 
@@ -135,25 +136,28 @@ def calls_of(network: UNetMatting, rgb: Tensor, trimap: Tensor) -> list[Call]:
 def other_ways(
     network: UNetMatting, own: fused.FusedNetwork, calls: list[Call], names: dict[int, str]
 ) -> list[Call]:
-    """Blocks in one kernel that have two, and the other way round."""
-    inputs = {call.name: call for call in calls}
+    """Blocks with one, two or three of their convolutions in one kernel, as they are not."""
+    inputs = {call.name: call.arguments[0] for call in calls}
     kept = len(calls)
+    others: list[Inverted] = []
     for i, (block, plain) in enumerate(
         zip(own.context.blocks, network.context.encoder.blocks, strict=True)
     ):
-        if not isinstance(plain, InvertedResidual):
-            continue
-        name = f"blocks.{i}.{'project' if block.depthwise is None else 'depthwise'}"
-        x = inputs[name].arguments[0]
-        at_once = block.depthwise is not None
+        parts = {name: getattr(block, name) for name in ("expand", "depthwise", "project")}
+        there = [name for name, part in parts.items() if part is not None]
+        x = inputs[f"blocks.{i}.{there[0]}"]
         scale = max(2, network.config.context_side // max(x.shape[1:3]))
-        other = inverted(plain, scale, at_once)
-        for part in ("depthwise", "project"):
-            names[id(getattr(other, part))] = f"blocks.{i}.{part} (other way)"
-        y = x if other.depthwise is None else other.depthwise(x)
-        after = plain.project.out_channels
-        other.project(y, x.new_zeros(*x.shape[:3], after) if block.shortcut else None)
-    found = calls[kept:]
+        convolutions = 2 if isinstance(plain.expand, nn.Identity) else 3
+        taken = convolutions - len(there) + 1
+        for at_once in range(1, convolutions + 1):
+            if at_once == taken or x.shape[3] > _MOST_CHANNELS[at_once]:
+                continue
+            other = inverted(cast(InvertedResidual, plain), scale, at_once)
+            for name in parts:
+                names[id(getattr(other, name))] = f"blocks.{i}.{name} ({at_once} at once)"
+            others.append(other)  # else another layer may get its id
+            other(x)
+    found = [call for call in calls[kept:] if ".expand" not in call.name]
     del calls[kept:]
     return found
 
@@ -225,12 +229,20 @@ def compile_beside(arguments: argparse.Namespace) -> None:
 
 def compile_part(calls: list[Call], part: int, parts: int) -> None:
     every = [(call, tile) for call in distinct(calls) for tile in candidates(call.layer)]
-    for call, tile in every[part::parts]:
+    every.sort(key=lambda pair: (describe(pair[0]).split()[1:2], flags(pair[0]), repr(pair[1])))
+    size = -(-len(every) // parts)  # neighbours are often one kernel, which one process compiles
+    for call, tile in every[part * size :][:size]:
         try:
             call.run(tile)
             synchronise()
         except Exception as exc:
             print(f"{call.name} {tile}: {type(exc).__name__} {str(exc)[:200]}", flush=True)
+
+
+def flags(call: Call) -> str:
+    """What a kernel is compiled for, beside its tile."""
+    words = [word for word in describe(call).split(" w(")[-1].split() if word[0].isalpha()]
+    return " ".join([*words, *(["expands"] if "expands" in describe(call) else [])])
 
 
 def distinct(calls: list[Call]) -> list[Call]:
@@ -254,7 +266,7 @@ def time_each(calls: list[Call], bandwidth: float) -> None:
         now = rows[0][0]
         rows.sort(key=lambda row: row[0])
         best, tile = rows[0]
-        if "other way" not in call.name:
+        if "at once" not in call.name:
             total, best_total = total + now, best_total + best
         print(
             f"{describe(call)}: {now:.1f} us, {moved / now / 1e3:.0f} GB/s, {ideal / now:.0%}; "
@@ -335,8 +347,10 @@ def describe(call: Call) -> str:
     """Its name, then all that makes two layers the same to a clock."""
     layer, x = call.layer, call.arguments[0]
     words = [call.name.replace(" ", "_"), type(layer).__name__, f"{tuple(x.shape)}"]
-    if "other way" in call.name:
-        words.append("other")
+    if "at once" in call.name:
+        words.append("other way")
+    if getattr(layer, "expand", None) is not None:
+        words.append("expands")
     if hasattr(layer, "weight"):
         words.append(f"w{tuple(layer.weight.shape)}")
     if hasattr(layer, "stride"):
@@ -406,6 +420,8 @@ def reference_depthwise(layer: Depthwise | DepthwiseProject, x: Tensor) -> Tenso
 
 
 def reference_project(layer: DepthwiseProject, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    if layer.expand is not None and layer.expand_bias is not None:
+        x = (x.float() @ layer.expand.float() + layer.expand_bias).clamp(0, 6)
     y = reference_depthwise(layer, x).float() @ layer.project.float() + layer.project_bias
     return (y if residual is None else y + residual.float()).half()
 

@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from serve_app.engines.kernels.shared import activated, tile_position
-from serve_app.engines.kernels.tiles import Tile, blocks
+from serve_app.engines.kernels.tiles import Tile, blocks, power_of_two
 
 _SIZES = ("height", "width", "out_height", "out_width", "before8", "after8")
 
@@ -55,27 +55,32 @@ class Depthwise:
 @dataclass(frozen=True, eq=False)
 class DepthwiseProject:
     """out = ReLU6(depthwise(x) + bias) @ project + project_bias + residual: what lies between never
-    leaves the chip.
+    leaves the chip. With `expand`, x is ReLU6(x @ expand + expand_bias) first, made anew for each
+    tap: for few channels in that is less than to write them widened and read them again.
     """
 
-    weight: Tensor  # float16 [kernel * kernel, before]
-    bias: Tensor  # float32 [before]
+    weight: Tensor  # float16 [kernel * kernel, inner]
+    bias: Tensor  # float32 [inner]
     kernel: int
     stride: int
-    project: Tensor  # float16 [before, after]
+    project: Tensor  # float16 [inner, after]
     project_bias: Tensor  # float32 [after]
     tile: Tile  # its channels are all of the output
+    expand: Tensor | None = None  # float16 [before, inner]
+    expand_bias: Tensor | None = None  # float32 [inner]
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """float16 [N, H, W, before] -> float16 [N, H / stride, W / stride, after]."""
         images, height, width, before = x.shape
-        after = self.project.shape[1]
+        inner, after = self.project.shape
         out_height, out_width = blocks(height, self.stride), blocks(width, self.stride)
         out = torch.empty(images, out_height, out_width, after, dtype=x.dtype, device=x.device)
         tile = self.tile
         tiles = images * blocks(out_height, tile.rows) * blocks(out_width, tile.columns)
         _depthwise_project[(tiles * blocks(after, tile.channels),)](
             x,
+            self.weight if self.expand is None else self.expand,
+            self.bias if self.expand_bias is None else self.expand_bias,
             self.weight,
             self.bias,
             self.project,
@@ -87,13 +92,16 @@ class DepthwiseProject:
             out_height,
             out_width,
             before // 8,
+            inner // 8,
             after // 8,
             KERNEL=self.kernel,
             STRIDE=self.stride,
+            EXPAND=self.expand is not None,
             RESIDUAL=residual is not None,
             ROWS=tile.rows,
             COLUMNS=tile.columns,
-            BEFORE=tile.inner,
+            BEFORE=power_of_two(before) if self.expand is not None else 16,
+            INNER=tile.inner,
             AFTER=tile.channels,
             num_warps=tile.warps,
             num_stages=tile.stages,
@@ -246,9 +254,57 @@ def _depthwise(
     tl.store(out + offsets, total.to(tl.float16), inside[:, None] & wanted)
 
 
-@triton.jit(do_not_specialize=_SIZES)
+@triton.jit
+def _expanded_filtered(
+    x,
+    expand,
+    expand_bias,
+    weight,
+    bias,
+    row,
+    column,
+    channel,
+    height,
+    width,
+    before,
+    channels,
+    KERNEL: tl.constexpr,
+    STRIDE: tl.constexpr,
+    PIXELS: tl.constexpr,
+    BEFORE: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """As `_filtered` of what `expand` makes of x; outside the image that is 0, not its bias."""
+    wanted = channel < channels
+    k = tl.arange(0, BEFORE)
+    known = k < before
+    matrix = tl.load(
+        expand + k[:, None] * channels + channel[None, :], known[:, None] & wanted[None, :], 0.0
+    )
+    shift = tl.load(expand_bias + channel, wanted, 0.0)[None, :]
+    total = tl.zeros((PIXELS, CHANNELS), tl.float32)
+    for down in tl.static_range(KERNEL):
+        y = row * STRIDE + (down - KERNEL // 2)
+        for over in tl.static_range(KERNEL):
+            z = column * STRIDE + (over - KERNEL // 2)
+            inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
+            pixel = tl.load(
+                x + ((y * width + z) * before)[:, None] + k[None, :],
+                inside[:, None] & known[None, :],
+                0.0,
+            )
+            value = activated(tl.dot(pixel, matrix) + shift, 2)
+            tap = tl.load(weight + (down * KERNEL + over) * channels + channel, wanted, 0.0)
+            total += tl.where(inside[:, None], value, 0.0) * tap.to(tl.float32)[None, :]
+    total += tl.load(bias + channel, wanted, 0.0)[None, :]
+    return activated(total, 2)
+
+
+@triton.jit(do_not_specialize=[*_SIZES, "inner8"])
 def _depthwise_project(
     x,
+    expand,
+    expand_bias,
     weight,
     bias,
     project,
@@ -260,16 +316,20 @@ def _depthwise_project(
     out_height,
     out_width,
     before8,
+    inner8,
     after8,
     KERNEL: tl.constexpr,
     STRIDE: tl.constexpr,
+    EXPAND: tl.constexpr,
     RESIDUAL: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     BEFORE: tl.constexpr,
+    INNER: tl.constexpr,
     AFTER: tl.constexpr,
 ):
     before = before8 * 8
+    inner = inner8 * 8
     after = after8 * 8
     blocks_over = tl.cdiv(after, AFTER)
     index = tl.program_id(0)
@@ -279,24 +339,45 @@ def _depthwise_project(
     image = image.to(tl.int64)
     x += image * height * width * before
     total = tl.zeros((ROWS * COLUMNS, AFTER), tl.float32)
-    for first in range(0, before, BEFORE):
-        k = first + tl.arange(0, BEFORE)
-        value = _filtered(
-            x,
-            weight,
-            bias,
-            row,
-            column,
-            k,
-            height,
-            width,
-            before,
-            KERNEL,
-            STRIDE,
-            ROWS * COLUMNS,
-            BEFORE,
-        )
-        known = (k < before)[:, None] & wanted[None, :]
+    for first in range(0, inner, INNER):
+        k = first + tl.arange(0, INNER)
+        if EXPAND:
+            value = _expanded_filtered(
+                x,
+                expand,
+                expand_bias,
+                weight,
+                bias,
+                row,
+                column,
+                k,
+                height,
+                width,
+                before,
+                inner,
+                KERNEL,
+                STRIDE,
+                ROWS * COLUMNS,
+                BEFORE,
+                INNER,
+            )
+        else:
+            value = _filtered(
+                x,
+                weight,
+                bias,
+                row,
+                column,
+                k,
+                height,
+                width,
+                inner,
+                KERNEL,
+                STRIDE,
+                ROWS * COLUMNS,
+                INNER,
+            )
+        known = (k < inner)[:, None] & wanted[None, :]
         matrix = tl.load(project + k[:, None] * after + channel[None, :], known, 0.0)
         total = tl.dot(value.to(tl.float16), matrix, total)
     total += tl.load(project_bias + channel, wanted, 0.0)[None, :]

@@ -55,11 +55,14 @@ def depthwise_tile(scale: int, stride: int) -> Tile:
     return Tile(rows, columns, channels=32, warps=4 if rows == 8 else 2)
 
 
-def projects_at_once(scale: int) -> bool:
-    """Whether a depthwise convolution and the 1x1 one after it are one kernel: where a map is large
-    its bytes cost most, where it is small too few programs would go through all of the channels.
+def convolutions_at_once(scale: int, before: int) -> int:
+    """How many of a block's three are one kernel, from the last on, by the scale of its output and
+    the channels that it widens, 0 for none: where a map is large its bytes cost most, where it is
+    small too few programs would go through all of the channels.
     """
-    return scale <= 4
+    if scale > 4:
+        return 1
+    return 3 if 0 < before <= 16 else 2
 
 
 def depthwise_project_tile(after: int) -> Tile:

@@ -14,13 +14,13 @@ from serve_app.engines.kernels.shared import RELU6
 from serve_app.engines.kernels.sums import MeanThrough
 from serve_app.engines.kernels.tiles import (
     Tile,
+    convolutions_at_once,
     dense_tile,
     depthwise_project_tile,
     depthwise_tile,
     lateral_tile,
     pointwise_tile,
     power_of_two,
-    projects_at_once,
 )
 from serve_app.models.efficientnet_lite import EfficientNetLite, InvertedResidual
 
@@ -81,32 +81,34 @@ def encoder_blocks(encoder: EfficientNetLite) -> list[Inverted]:
     return blocks
 
 
-def inverted(block: InvertedResidual, scale: int, at_once: bool | None = None) -> Inverted:
-    """`scale`: pixels of the view in one of the block's input, along a side; `at_once`: whether one
-    kernel filters and projects, None for what `projects_at_once` says.
+def inverted(block: InvertedResidual, scale: int, at_once: int | None = None) -> Inverted:
+    """`scale`: pixels of the view in one of the block's input, along a side; `at_once`: how many of
+    its convolutions are one kernel, from the last on, None for what `convolutions_at_once` says.
     """
     filters, project = convolution(block.depthwise), convolution(block.project)
     kernel, stride = filters.kernel_size[0], filters.stride[0]
     taps = half(filters.weight[:, 0].permute(1, 2, 0).reshape(kernel**2, -1))
-    expand = None
-    if not isinstance(block.expand, nn.Identity):
-        expand = pointwise(block.expand, scale, RELU6)
+    widens = not isinstance(block.expand, nn.Identity)
     after = scale * stride
     if at_once is None:
-        at_once = projects_at_once(after)
-    if at_once:
-        both = DepthwiseProject(
-            taps,
-            bias_of(filters),
-            kernel,
-            stride,
-            half(matrix_of(project)),
-            bias_of(project),
-            depthwise_project_tile(project.out_channels),
-        )
-        return Inverted(expand, None, both, block.shortcut)
-    depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after, stride))
-    return Inverted(expand, depthwise, pointwise(project, after), block.shortcut)
+        at_once = convolutions_at_once(after, filters.out_channels // 6 if widens else 0)
+    expand = pointwise(block.expand, scale, RELU6) if widens else None
+    if at_once == 1:
+        depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after, stride))
+        return Inverted(expand, depthwise, pointwise(project, after), block.shortcut)
+    within = at_once == 3 and expand is not None
+    both = DepthwiseProject(
+        taps,
+        bias_of(filters),
+        kernel,
+        stride,
+        half(matrix_of(project)),
+        bias_of(project),
+        depthwise_project_tile(project.out_channels),
+        expand.weight if within and expand else None,
+        expand.bias if within and expand else None,
+    )
+    return Inverted(None if within else expand, None, both, block.shortcut)
 
 
 def pointwise(part: nn.Module, scale: int, activation: int = 0) -> Pointwise:
