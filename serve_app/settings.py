@@ -131,6 +131,11 @@ class ModelSettings(Section):
     compile: bool = Field(
         False, description="engine torch: compile for each batch size and bucket, a minute each"
     )
+    kernels: Literal["auto", "triton", "torch"] = Field(
+        "auto",
+        description="engine torch on an NVIDIA GPU in fp16: triton are this package's own kernels, "
+        "torch are PyTorch's; auto takes its own, or says in the log why not",
+    )
     cuda_graphs: bool = Field(
         True, description="engine torch on a GPU: record each batch size and bucket, and replay it"
     )

@@ -11,6 +11,11 @@ from PIL import Image
 
 from serve_app.settings import ROOT
 
+# Triton reads it when PyTorch imports it, and interprets kernels then: without a GPU nothing else
+# can run them.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 SHARED = ROOT.parent / "shared"
 
 

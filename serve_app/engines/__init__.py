@@ -51,6 +51,7 @@ def open_engine(settings: ModelSettings, max_batch_size: int = 1) -> Engine:
             settings.cuda_graphs,
             max_batch_size,
             reason,
+            settings.kernels,
         )
     if external:
         from serve_app.engines.external import ExternalEngine

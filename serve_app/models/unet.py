@@ -202,14 +202,20 @@ def shrink_to(image: Tensor, side: int) -> Tensor:
     """
     size = image.shape[-2:]
     view = view_size((size[0], size[1]), side)
-    factor = 1
-    while max(size) >= 2 * side * factor:
-        factor *= 2
+    factor = shrink_factor((size[0], size[1]), side)
     if factor > 1:
         image = F.avg_pool2d(image, factor)
     if image.shape[-2:] == view:
         return image
     return F.interpolate(image, size=view, mode="bilinear", align_corners=False)
+
+
+def shrink_factor(size: tuple[int, int], side: int) -> int:
+    """Of how many pixels along a side the means are that `shrink_to` begins with."""
+    factor = 1
+    while max(size) >= 2 * side * factor:
+        factor *= 2
+    return factor
 
 
 def view_size(size: tuple[int, int], side: int) -> tuple[int, int]:
