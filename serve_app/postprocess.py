@@ -21,6 +21,7 @@ from serve_app.imaging.placement import Placement, parse_placement, place, targe
 from serve_app.imaging.refine import upsample_alpha
 from serve_app.imaging.roi import clear_outside
 from serve_app.imaging.shadow import cast_shadow, lay_under
+from serve_app.imaging.soft_areas import solve_soft_areas
 from serve_app.imaging.solid import make_solid
 from serve_app.options import Options
 from serve_app.timing import timed
@@ -78,7 +79,7 @@ def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Resu
 
 def full_alpha(prepared: Prepared, alpha: Array, options: Options) -> Array:
     """Bring the network's padded alpha to the answer's size and clean it: uint8 [H, W]."""
-    alpha = _in_region(prepared, from_network(alpha, prepared.geometry), options)
+    alpha = _in_region(prepared, _solved(prepared, alpha, options), options)
     alpha = threshold(clear_doubt(alpha), options.alpha_threshold)
     alpha = erode(alpha, options.erode)
     alpha = feather(alpha, options.feather)
@@ -88,6 +89,15 @@ def full_alpha(prepared: Prepared, alpha: Array, options: Options) -> Array:
     if prepared.source.alpha is not None:
         alpha = np.asarray(cv2.multiply(alpha, prepared.source.alpha, scale=1 / 255), np.uint8)
     return clear_outside(alpha, prepared.roi)
+
+
+def _solved(prepared: Prepared, alpha: Array, options: Options) -> Array:
+    """Take the padding off; where a trimap tells what surrounds it, solve hair from colours."""
+    alpha = from_network(alpha, prepared.geometry)
+    if prepared.known is None or options.refine == "none":
+        return alpha
+    image, trimap = (from_network(a, prepared.geometry) for a in (prepared.rgb, prepared.trimap))
+    return solve_soft_areas(alpha, image, trimap)
 
 
 def _in_region(prepared: Prepared, alpha: Array, options: Options) -> Array:

@@ -17,6 +17,7 @@ from serve_app.pipeline import Pipeline
 from serve_app.settings import Limits, Settings, resolve_path
 from serve_app.types import Box, Result, Upload
 from tests.conftest import encoded, picture
+from tests.imaging.strands import composite_of, strands, trimap_around
 
 PRESETS = load_presets(resolve_path(Settings().presets_path))
 # Nothing but the network's own alpha.
@@ -161,6 +162,22 @@ def test_a_trimaps_known_pixels_come_back_as_given() -> None:
     alpha = pixels(run(upload, output="alpha", erode=5, feather=5))
     assert (alpha[:10] == 255).all()
     assert (alpha[-10:] == 0).all()
+
+
+@pytest.mark.parametrize("side", [480, 640])  # what the network sees of the 640 px
+def test_with_a_trimap_hazy_hair_becomes_strands(side: int) -> None:
+    """The fake engine's alpha is the red channel: 60 on hair, 170 on the wall, wrong everywhere."""
+    truth = strands()
+    trimap = trimap_around(truth)
+    upload = Upload(encoded(composite_of(truth)), trimap=encoded(trimap))
+    band = trimap == 128
+    errors = {
+        refine: np.abs(
+            pixels(run(upload, output="alpha", refine=refine, max_side=side)) - truth.astype(float)
+        )[band].mean()
+        for refine in ("none", "guided")
+    }
+    assert errors["guided"] < 0.2 * errors["none"]
 
 
 def test_a_trimap_of_another_size_is_refused() -> None:

@@ -128,7 +128,11 @@ def _matting(options: dict[str, Schema]) -> Schema:
     files = {
         "image": {**FILE, "description": f"{ACCEPTED}, by content"},
         "background_image": {**FILE, "description": "behind the subject: covering and centred"},
-        "trimap": {**FILE, "description": "0 background, 255 foreground, anything else unknown"},
+        "trimap": {
+            **FILE,
+            "description": "0 background, 255 foreground, anything else unknown; with "
+            "refine=guided hair is solved from the colours around it",
+        },
     }
     ok = answer("The image", *(MEDIA_TYPES[name] for name in get_args(ImageFormat)))
     return {

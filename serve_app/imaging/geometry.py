@@ -36,7 +36,7 @@ def to_network(array: Array, geometry: Geometry) -> Array:
     back with BACKGROUND, UNKNOWN and FOREGROUND alone.
     """
     if array.ndim == 2:
-        return _pad(_shrink_trimap(array, geometry.network), geometry.padded, UNKNOWN)
+        return _pad(shrink_trimap(array, geometry.network), geometry.padded, UNKNOWN)
     return _pad(shrink(array, geometry.network), geometry.padded, None)
 
 
@@ -57,7 +57,8 @@ def shrink(image: Array, size: Size) -> Array:
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _shrink_trimap(trimap: Array, size: Size) -> Array:
+def shrink_trimap(trimap: Array, size: Size) -> Array:
+    """Scale a trimap `[H, W]` down to `size`; any value but 0 and 255 is UNKNOWN."""
     # A pixel is known only if everything it covers is known and of one kind: averaging 0 and 255
     # as grey values would call a thin strand of the one or the other certain.
     out = np.full(size, UNKNOWN, np.uint8)
