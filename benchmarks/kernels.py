@@ -321,7 +321,7 @@ def microseconds(function: Callable[[], Any], pool: Any) -> float:
     with torch.cuda.stream(stream):
         function()
         torch.cuda.synchronize()
-        graph.capture_begin(pool=pool)
+        graph.capture_begin()
         for _ in range(_REPEATS):
             function()
         graph.capture_end()

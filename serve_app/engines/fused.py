@@ -101,13 +101,14 @@ class FusedDetail:
         self.stem = weights.block_stem(branch.stem)
         self.fuse = weights.dense(branch.fuse)
         self.down = weights.dense(branch.down[0])
-        self.deep = weights.dense(branch.down[1], project=branch.up)
+        self.deep = weights.dense(branch.down[1])
+        self.up = weights.pointwise(branch.up, 8)
         self.merge = weights.dense(branch.merge)
         self.head = weights.alpha_head(branch.head, branch.enlarge)
 
     def __call__(self, rgb: Tensor, trimap: Tensor, features: Tensor, coarse: Tensor) -> Tensor:
         """Bytes and what the context gave -> uint8 [N, H, W]."""
         x = self.fuse(self.stem(rgb, trimap, features))[0]
-        deep = self.deep(self.down(x)[0])[0]
+        deep = self.up(self.deep(self.down(x)[0])[0])
         x = self.merge(add_resized(x, deep))[0]
         return self.head(x, coarse)
