@@ -31,6 +31,7 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray of all nodes on 127.0.0.1
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    "RAY_health_check_period_ms": "1000",  # as in configs/: a dead node is one after 5
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_worker_niceness": "0",  # at Ray's 15, clients on the same cores would starve replicas
     "PYTHONPATH": str(ROOT),  # applications may be those of benchmarks and tests

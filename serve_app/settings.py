@@ -77,7 +77,9 @@ class Limits(Section):
         120.0, gt=0, description="for the upload of one request other than a batch, s"
     )
     upload_idle_timeout_s: float = Field(
-        20.0, gt=0, description="over which the rate of an upload is judged, s"
+        20.0,
+        gt=0,
+        description="over which the rate of an upload is judged, s; a quarter more is allowed for",
     )
     upload_min_rate: int = Field(
         1000, ge=0, description="of an upload, bytes/s; a slower one is ended"

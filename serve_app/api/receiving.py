@@ -14,6 +14,10 @@ from serve_app.settings import Limits
 
 _T = TypeVar("_T")
 
+# What has been sent may be on its way: a sender's buffers, and Serve's proxy, pass on what they
+# have in pieces.
+_ALLOWANCE = 5 / 4
+
 
 async def receive_body(request: Request, max_bytes: int, limits: Limits) -> AsyncIterator[bytes]:
     """Yield the pieces of a body of at most `max_bytes`.
@@ -47,7 +51,8 @@ async def receive_pieces(
         UploadTimeout: over `timeout_s`, or below `limits.upload_min_rate`.
         ClientDisconnect: the client has left.
     """
-    left_s, idle_left_s, progress, more = timeout_s, limits.upload_idle_timeout_s, 0, True
+    idle_s = limits.upload_idle_timeout_s * _ALLOWANCE
+    left_s, idle_left_s, progress, more = timeout_s, idle_s, 0, True
     least = _least(limits)
     clock = asyncio.get_running_loop().time
     while more:
@@ -64,7 +69,7 @@ async def receive_pieces(
         left_s -= clock() - start
         idle_left_s -= clock() - start
         if progress >= least:
-            idle_left_s, progress = limits.upload_idle_timeout_s, 0
+            idle_left_s, progress = idle_s, 0
         yield body
         more = message.get("more_body", False)
 

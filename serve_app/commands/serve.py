@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from serve_app.commands.children import adopt_orphans, children, end_children, wait_for
 from serve_app.commands.fit import cores_here, fitted
 from serve_app.commands.opening import check_opening
 from serve_app.drain import announce_end, wait_until_idle
@@ -45,6 +46,7 @@ _DEFAULTS = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.deployments.proxy:middleware",
 }
+_RAYLET = "raylet"  # Ray's daemon, which starts replicas; neither Ray nor Serve ends when it dies
 _IMPORT_PATH = "serve_app.app:build_app"
 _POLL_S = 0.25
 # After the last request is answered: its answer gets through the proxy, and readiness probes see
@@ -77,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="cvunet") as folder:
         file = Path(os.environ.get("CVUNET_DRAIN_FILE") or Path(folder, "drain"))
         file.write_bytes(b"")
+        not_ours = children()
+        adopt_orphans()
         process = _serve_run(_for_this_machine(arguments.config, config, Path(folder)), file)
         threading.Thread(target=_announce, args=(base, process), daemon=True).start()
         on_end = _end_once_idle(process, file, drain_s)
@@ -84,7 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, on_end)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(signal.SIGHUP, on_end)
-        return process.wait()
+        status = wait_for(process, needs=_RAYLET)
+        if status is None:
+            _say("Ray's daemon on this machine has died: ending")
+        end_children(but=not_ours)
+        return 1 if status is None else status
 
 
 def _for_this_machine(path: Path, config: dict[str, Any], folder: Path) -> Path:

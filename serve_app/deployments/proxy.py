@@ -12,10 +12,12 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import problem_response
+from serve_app.deployments.gathering import Gathers
 from serve_app.deployments.shedding import ShedsWhileFull
 from serve_app.errors import NotReady
 
 _NO_ROUTES = b"Ping http://.../-/routes"  # how Serve's own 404 ends, and none of ours
+_ROUTES = "/-/routes"
 _AGAIN_S = 0.05
 _RETRY_S = 2
 
@@ -24,7 +26,11 @@ def middleware() -> list[Middleware]:
     """For `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`."""
     from serve_app.deployments.metrics import RefusalMetrics  # with all of Ray Serve
 
-    return [Middleware(RoutesFirst), Middleware(ShedsWhileFull, observer_of=RefusalMetrics)]
+    return [
+        Middleware(RoutesFirst),
+        Middleware(ShedsWhileFull, observer_of=RefusalMetrics),
+        Middleware(Gathers),
+    ]
 
 
 class RoutesFirst:
@@ -52,9 +58,39 @@ class RoutesFirst:
                 return
             if self._clock() > deadline:
                 break
-            await asyncio.sleep(_AGAIN_S)
+            await self._until_routed(scope, deadline)
         error = NotReady("the service is starting: try again", _RETRY_S)
         await problem_response(error, "")(scope, receive, send)
+
+    async def _until_routed(self, scope: Scope, deadline: float) -> None:
+        """Wait until the proxy knows a route. It logs every 404, but no question for these."""
+        asking = {**scope, "method": "GET", "path": _ROUTES, "raw_path": _ROUTES.encode()}
+        while self._clock() <= deadline:
+            await asyncio.sleep(_AGAIN_S)
+            routes = _Routes()
+            await self._app(asking, _nothing, routes)
+            if routes.are_known:
+                return
+
+
+class _Routes:
+    """Takes the answer to a question for the proxy's routes."""
+
+    def __init__(self) -> None:
+        self._status = 0
+        self._body = b""
+
+    @property
+    def are_known(self) -> bool:
+        return self._status == 200 and self._body != b"{}"
+
+    async def __call__(self, message: Message) -> None:
+        self._status = message.get("status", self._status)
+        self._body += message.get("body", b"")
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 class _Answer:

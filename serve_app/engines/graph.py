@@ -7,8 +7,11 @@ OpenVINO, ONNX Runtime and TensorRT read the same file, and an int8 file serves 
 The file says in its metadata what it was made from. It is made from the checkpoint when it is
 first needed and kept in `model.cache_path` under the weights' sha256, the precision and this
 package's version, so that what another version or other weights left there is never taken.
+
+The last thing in the file is the sha256 of all before it, as one more entry of its metadata.
 """
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -25,6 +28,7 @@ logger = logging.getLogger("ray.serve.cvunet")
 
 FORMAT = "3"  # changes with what the file holds for the same weights
 _PREFIX = "cvunet."
+_SEAL = f"{_PREFIX}seal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def read_graph(path: Path) -> Graph:
 
     Raises:
         CheckpointError: no such file.
-        EngineError: not an ONNX file, not ours, or of another format.
+        EngineError: not an ONNX file, not ours, of another format, or altered.
     """
     if not path.is_file():
         raise CheckpointError(f"model_path '{path}' is not a file: set model_path to one")
@@ -105,8 +109,9 @@ def read_graph(path: Path) -> Graph:
             f"'{path}' is of format {metadata[f'{_PREFIX}format']} and this is cvunet-serve "
             f"{__version__}, which reads {FORMAT}: export it again"
         )
-    values = {k.removeprefix(_PREFIX): v for k, v in metadata.items() if k.startswith(_PREFIX)}
-    return Graph(content, **values)
+    _check_seal(content, metadata.get(_SEAL), path)
+    ours = {k: v for k, v in metadata.items() if k.startswith(_PREFIX) and k != _SEAL}
+    return Graph(content, **{k.removeprefix(_PREFIX): v for k, v in ours.items()})
 
 
 def is_external(path: Path) -> bool:
@@ -134,7 +139,33 @@ def stamped(content: bytes, **values: str) -> Graph:
     model = onnx.load_model_from_string(content)
     values = {**values, "made_by": __version__, "format": FORMAT}
     onnx.helper.set_model_props(model, {f"{_PREFIX}{k}": v for k, v in values.items()})
-    return Graph(model.SerializeToString(), **values)
+    return Graph(sealed(model.SerializeToString()), **values)
+
+
+def sealed(content: bytes) -> bytes:
+    """An ONNX file with its own sha256 at its end."""
+    # Two messages of protobuf behind each other are one, with the fields of both.
+    return content + _seal(hashlib.sha256(content).hexdigest())
+
+
+def _seal(sha256: str) -> bytes:
+    import onnx
+
+    model = onnx.ModelProto()
+    model.metadata_props.add(key=_SEAL, value=sha256)
+    return bytes(model.SerializeToString())
+
+
+def _check_seal(content: bytes, sha256: str | None, path: Path) -> None:
+    if sha256 is None:  # written before there were seals
+        return
+    before = content.removesuffix(_seal(sha256))
+    found = hashlib.sha256(before).hexdigest()
+    if found != sha256:
+        raise EngineError(
+            f"'{path}' has been altered: it has sha256 {found[:12]}... and says {sha256[:12]}...; "
+            "copy it again from where it came, or export it again"
+        )
 
 
 def read_metadata(content: bytes, path: Path) -> Mapping[str, str]:

@@ -1,14 +1,18 @@
 """Slow and broken uploads on every route that takes one."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
+from starlette.types import Message
 
-from serve_app.settings import Settings
+from serve_app.api.receiving import receive_pieces
+from serve_app.errors import UploadTimeout
+from serve_app.settings import Limits, Settings
 from tests.api.conftest import serving
 
 PATHS = ["/v1/matting", "/v1/matting/batch", "/v1.0/removebg", "/api/remove"]
@@ -92,3 +96,21 @@ def test_a_client_that_leaves_amid_its_upload_harms_nothing(service: str, path: 
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(HEAD.format(path=path, length=10_000).encode() + PART)
     test_a_form_cut_short_is_400(service, path)
+
+
+@pytest.mark.parametrize(("held_s", "taken"), [(1.1, True), (1.5, False)])
+def test_what_is_held_back_on_the_way_is_allowed_for(held_s: float, taken: bool) -> None:
+    """By Serve's proxy, say: it is a quarter of the time late at most."""
+    limits = Limits(upload_idle_timeout_s=1.0, upload_min_rate=1000)
+    pieces = [bytes(600), bytes(600), b"end"]
+
+    async def receive() -> Message:
+        await asyncio.sleep(held_s / 2)
+        body = pieces.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(pieces)}
+
+    async def received() -> int:
+        return sum([len(piece) async for piece in receive_pieces(receive, limits)])
+
+    with nullcontext() if taken else pytest.raises(UploadTimeout, match="too slowly"):
+        assert asyncio.run(received()) == 1203

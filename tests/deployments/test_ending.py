@@ -35,6 +35,20 @@ def test_sigterm_loses_no_request() -> None:
         assert not started_in(str(service.log.parent))
 
 
+def test_when_rays_daemon_dies_the_service_ends() -> None:
+    """So that its supervisor starts it again; neither Ray nor Serve ends."""
+    config = read_config()
+    config["applications"][0]["args"]["model"] = {"engine": "fake"}
+    with running_service(config) as service:
+        service.wait_until_ready()
+        everything = service.tree()
+        (raylet,) = (process for process in everything if process.name() == "raylet")
+        raylet.kill()
+        assert service.process.wait(60) == 1
+        assert not [process for process in everything if process.is_running()]
+        assert "Ray's daemon on this machine has died" in service.log.read_text()
+
+
 def matte(service: RunningService, image: bytes) -> httpx.Response:
     return httpx.post(f"{service.url}/v1/matting", files={"image": image}, timeout=120)
 

@@ -13,13 +13,19 @@ from serve_app.deployments.proxy import RoutesFirst
 
 _SERVES = "Path '/v1/matting' not found. Ping http://.../-/routes for available routes."
 
+LOGGED: list[str] = []  # as Serve's proxy does: all but what asks for its routes
+
 
 def application(unrouted: int) -> Starlette:
     """Answers as Serve's proxy does so many times, then as the service."""
     left = iter(range(unrouted))
 
     async def answer(request: Request) -> Response:
-        if next(left, None) is not None:
+        routed = next(left, None) is None
+        if request.url.path == "/-/routes":
+            return JSONResponse({"/": "matting"} if routed else {})
+        LOGGED.append(request.url.path)
+        if not routed:
             return PlainTextResponse(_SERVES, 404)
         if request.url.path == "/none":
             return JSONResponse({"code": "not_found"}, 404)
@@ -29,6 +35,7 @@ def application(unrouted: int) -> Starlette:
 
 
 def ask(unrouted: int, path: str = "/v1/matting", timeout_s: float = 5) -> httpx.Response:
+    LOGGED.clear()
     app = RoutesFirst(application(unrouted), timeout_s)
 
     async def post() -> httpx.Response:
@@ -39,10 +46,11 @@ def ask(unrouted: int, path: str = "/v1/matting", timeout_s: float = 5) -> httpx
     return asyncio.run(post())
 
 
-@pytest.mark.parametrize("unrouted", [0, 3])
-def test_a_request_waits_for_the_routes(unrouted: int) -> None:
+@pytest.mark.parametrize(("unrouted", "passed"), [(0, 1), (3, 2)])
+def test_a_request_waits_for_the_routes(unrouted: int, passed: int) -> None:
     answer = ask(unrouted)
     assert (answer.status_code, answer.content) == (200, b"a photo")
+    assert len(LOGGED) == passed
 
 
 def test_a_404_of_the_services_own_passes() -> None:

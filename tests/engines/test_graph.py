@@ -52,6 +52,30 @@ def test_it_survives_its_file(graph: Graph, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.onnx"]
 
 
+@pytest.mark.parametrize("damage", ["weight", "behind", "seal"])
+def test_one_that_was_altered_is_refused(graph: Graph, tmp_path: Path, damage: str) -> None:
+    content = bytearray(graph.content)
+    if damage == "weight":
+        weight = onnx.load_model_from_string(graph.content).graph.initializer[-1].raw_data
+        content[content.index(weight) + len(weight) // 2] ^= 1
+    elif damage == "behind":
+        content += onnx.ModelProto(producer_name="somebody").SerializeToString()
+    else:
+        content[-1] = ord("0") if content[-1] != ord("0") else ord("1")
+    path = tmp_path / "a.onnx"
+    path.write_bytes(content)
+    onnx.load_model_from_string(bytes(content))  # nothing else would notice
+    with pytest.raises(EngineError, match=r"has been altered: .* copy it again"):
+        read_graph(path)
+
+
+def test_one_without_a_sum_is_taken(graph: Graph, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(graph.content)
+    assert model.metadata_props.pop().key == "cvunet.seal"
+    (tmp_path / "old.onnx").write_bytes(model.SerializeToString())
+    assert read_graph(tmp_path / "old.onnx").sha256 == graph.sha256
+
+
 def test_its_second_start_takes_the_cache(
     checkpoint: Path, cache: Path, graph: Graph, no_conversion: list[str]
 ) -> None:
