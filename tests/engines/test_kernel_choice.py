@@ -1,6 +1,7 @@
 """Whose kernels the torch engine takes, what it says where ours cannot be, and their answer."""
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,22 @@ import pytest
 import torch
 
 from serve_app.engines import kernel_choice, open_engine
-from serve_app.engines.kernel_choice import choose_kernels, sizes_for_all_kernels
+from serve_app.engines.kernel_choice import (
+    check_agreement,
+    choose_kernels,
+    sizes_for_all_kernels,
+    trial_image,
+)
 from serve_app.engines.torch import TorchEngine
 from serve_app.errors import EngineError
+from serve_app.models.folding import fold_batch_norms
 from serve_app.models.unet import shrink_factor, view_size
 from serve_app.settings import ModelSettings, resolve_path
 from tests.engines.conftest import small_network
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
+DEVICE = GPU if torch.cuda.is_available() else CPU
 
 
 @pytest.mark.parametrize("wanted", ["auto", "torch"])
@@ -26,7 +34,7 @@ def test_on_a_cpu_they_are_pytorchs_and_nothing_is_said(wanted: str) -> None:
 
 def test_asked_for_where_they_cannot_be_they_are_refused(checkpoint: Path) -> None:
     settings = ModelSettings(model_path=checkpoint, engine="torch", device="cpu", kernels="triton")
-    with pytest.raises(EngineError, match=r"kernels: triton cannot be: .* fp32 on cpu.*gcc"):
+    with pytest.raises(EngineError, match=r"kernels: triton cannot be: .* fp32 on cpu; set"):
         open_engine(settings)
 
 
@@ -42,11 +50,37 @@ def test_what_does_not_compile_is_said_aloud(
         own, said = choose_kernels("auto", small_network(), GPU, "fp16", False)
     assert own is None
     assert (
-        said == "kernels: torch (triton's do not compile: RuntimeError: Failed to find C compiler)"
+        said == "kernels: torch (triton's cannot be used: RuntimeError: Failed to find C compiler)"
     )
     assert "apt-get install gcc" in caplog.text
     with pytest.raises(EngineError, match="Failed to find C compiler: they need"):
         choose_kernels("triton", small_network(), GPU, "fp16", False)
+
+
+def test_wrong_sums_are_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("triton", reason="has wheels for Linux on x86-64 only")
+    from serve_app.engines.fused import FusedNetwork
+
+    model = small_network().to(DEVICE)
+    fold_batch_norms(model)
+    network = FusedNetwork(model)
+    check_agreement(network, model, DEVICE)
+    weight = network.detail.up.weight
+    weight.copy_(weight.roll(1, 0))
+
+    def compiled(*_: object) -> FusedNetwork:
+        check_agreement(network, model, DEVICE)
+        return network
+
+    monkeypatch.setattr(kernel_choice, "_compiled_kernels", compiled)
+    with caplog.at_level(logging.WARNING, "ray.serve.cvunet"):
+        own, said = choose_kernels("auto", model, GPU, "fp16", False)
+    assert own is None
+    assert re.search(r"triton's cannot be used: on .* \d+ of 255 off PyTorch's .* most 6 is", said)
+    assert "ours cannot be used (on " in caplog.text
+    assert "gcc" not in caplog.text  # which is no remedy for this
 
 
 def test_pytorchs_compiler_takes_its_own() -> None:
@@ -61,6 +95,9 @@ def test_the_images_that_are_tried_take_both_kinds_of_view(side: int) -> None:
     assert view_size(means, side) == means
     assert shrink_factor(resized, side) == 1
     assert view_size(resized, side) != resized
+    rgb, trimap = trial_image(*resized)
+    assert (rgb.shape, trimap.shape) == ((1, *resized, 3), (1, *resized))
+    assert trimap.unique().tolist() == [0, 128, 255]
 
 
 @on_a_gpu

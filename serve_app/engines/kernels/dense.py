@@ -1,4 +1,8 @@
-"""3x3 convolutions with ReLU, as nine matrix products, and what needs nothing but their output."""
+"""3x3 convolutions with ReLU, as nine matrix products, and the logit of their output.
+
+A 1x1 convolution that follows is a kernel of its own, though it needs nothing but the same pixels:
+with a second `tl.dot` fed by the first one's result, Triton 3.6 gave wrong sums on an H200 (sm_90).
+"""
 
 from dataclasses import dataclass
 
@@ -8,35 +12,28 @@ import triton.language as tl
 from torch import Tensor
 
 from serve_app.engines.kernels.shared import activated, tile_position
-from serve_app.engines.kernels.tiles import Tile, blocks, power_of_two
+from serve_app.engines.kernels.tiles import Tile, blocks
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """out = ReLU(convolution(x) + bias), and one of two that may follow.
-
-    With `project`: out @ project + project_bias in its place. With `head`: beside it, the logit
-    out @ head + head_bias.
-    """
+    """out = ReLU(convolution(x) + bias); with `head` the logit out @ head + head_bias beside it."""
 
     weight: Tensor  # float16 [9, before, after]
     bias: Tensor  # float32 [after]
     stride: int
-    tile: Tile  # its channels are all of the convolution's
-    project: Tensor | None = None  # float16 [after, projected]
-    project_bias: Tensor | None = None  # float32 [projected]
+    tile: Tile  # its channels are all of the output
     head: Tensor | None = None  # float32 [after]
     head_bias: Tensor | None = None  # float32 [1]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """float16 [N, H, W, before] -> float16 [N, H / stride, W / stride, after or projected],
-        and the logits, float32 [N, H / stride, W / stride], if there is a head.
+        """float16 [N, H, W, before] -> float16 [N, H / stride, W / stride, after], and the
+        logits, float32 [N, H / stride, W / stride], if there is a head.
         """
         images, height, width, before = x.shape
         after = self.weight.shape[2]
-        given = after if self.project is None else self.project.shape[1]
         size = images, blocks(height, self.stride), blocks(width, self.stride)
-        out = torch.empty(*size, given, dtype=x.dtype, device=x.device)
+        out = torch.empty(*size, after, dtype=x.dtype, device=x.device)
         logits = out
         if self.head is not None:
             logits = torch.empty(size, dtype=torch.float32, device=x.device)
@@ -46,8 +43,6 @@ class Dense:
             x,
             self.weight,
             self.bias,
-            self.weight if self.project is None else self.project,
-            self.bias if self.project_bias is None else self.project_bias,
             self.bias if self.head is None else self.head,
             self.bias if self.head_bias is None else self.head_bias,
             out,
@@ -58,15 +53,12 @@ class Dense:
             size[2],
             before // 8,
             after // 8,
-            given // 8,
             STRIDE=self.stride,
-            PROJECT=self.project is not None,
             HEAD=self.head is not None,
             ROWS=tile.rows,
             COLUMNS=tile.columns,
             BEFORE=tile.inner,
             AFTER=tile.channels,
-            GIVEN=power_of_two(given),
             num_warps=tile.warps,
             num_stages=tile.stages,
         )
@@ -75,15 +67,13 @@ class Dense:
 
 @triton.jit(
     do_not_specialize=[
-        *("height", "width", "out_height", "out_width", "before8", "after8", "given8"),
+        *("height", "width", "out_height", "out_width", "before8", "after8"),
     ]
 )
 def _dense(
     x,
     weight,
     bias,
-    project,
-    project_bias,
     head,
     head_bias,
     out,
@@ -94,19 +84,15 @@ def _dense(
     out_width,
     before8,
     after8,
-    given8,
     STRIDE: tl.constexpr,
-    PROJECT: tl.constexpr,
     HEAD: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     BEFORE: tl.constexpr,
     AFTER: tl.constexpr,
-    GIVEN: tl.constexpr,
 ):
     before = before8 * 8
     after = after8 * 8
-    given = given8 * 8
     image, row, column = tile_position(tl.program_id(0), out_height, out_width, ROWS, COLUMNS)
     image = image.to(tl.int64)
     x += image * height * width * before
@@ -138,21 +124,8 @@ def _dense(
     if HEAD:
         logit = tl.sum(total * tl.load(head + channel, wanted, 0.0)[None, :], 1)
         tl.store(logits + first + pixel, logit + tl.load(head_bias), inside)
-    if PROJECT:
-        final = tl.arange(0, GIVEN)
-        kept = final < given
-        second = tl.load(
-            project + channel[:, None] * given + final[None, :],
-            wanted[:, None] & kept[None, :],
-            0.0,
-        )
-        total = tl.dot(total.to(tl.float16), second)
-        total += tl.load(project_bias + final, kept, 0.0)[None, :]
-    else:
-        final = channel
-        kept = wanted
     tl.store(
-        out + first * given + (pixel * given)[:, None] + final[None, :],
+        out + first * after + (pixel * after)[:, None] + channel[None, :],
         total.to(tl.float16),
-        inside[:, None] & kept[None, :],
+        inside[:, None] & wanted[None, :],
     )

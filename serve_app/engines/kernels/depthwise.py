@@ -1,4 +1,4 @@
-"""Depthwise convolutions with ReLU6, alone or with the 1x1 convolution that follows them."""
+"""Depthwise convolutions with ReLU6, alone or between the two 1x1 convolutions of a block."""
 
 from dataclasses import dataclass
 
@@ -53,12 +53,14 @@ class Depthwise:
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseProject:
-    """out = ReLU6(depthwise(x) + bias) @ project + project_bias + residual: what lies between never
-    leaves the chip. With `expand`, x is ReLU6(x @ expand + expand_bias) first, made anew for each
-    tap: for few channels in that is less than to write them widened and read them again.
+class ExpandDepthwiseProject:
+    """out = ReLU6(depthwise(wide) + bias) @ project + project_bias + residual, wide being
+    ReLU6(x @ expand + expand_bias): it never leaves the chip, and is made anew for each tap, which
+    for few channels in is less than to write them widened and read them again.
     """
 
+    expand: Tensor  # float16 [before, inner]
+    expand_bias: Tensor  # float32 [inner]
     weight: Tensor  # float16 [kernel * kernel, inner]
     bias: Tensor  # float32 [inner]
     kernel: int
@@ -66,8 +68,6 @@ class DepthwiseProject:
     project: Tensor  # float16 [inner, after]
     project_bias: Tensor  # float32 [after]
     tile: Tile  # its channels are all of the output
-    expand: Tensor | None = None  # float16 [before, inner]
-    expand_bias: Tensor | None = None  # float32 [inner]
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """float16 [N, H, W, before] -> float16 [N, H / stride, W / stride, after]."""
@@ -77,10 +77,10 @@ class DepthwiseProject:
         out = torch.empty(images, out_height, out_width, after, dtype=x.dtype, device=x.device)
         tile = self.tile
         tiles = images * blocks(out_height, tile.rows) * blocks(out_width, tile.columns)
-        _depthwise_project[(tiles * blocks(after, tile.channels),)](
+        _expand_depthwise_project[(tiles * blocks(after, tile.channels),)](
             x,
-            self.weight if self.expand is None else self.expand,
-            self.bias if self.expand_bias is None else self.expand_bias,
+            self.expand,
+            self.expand_bias,
             self.weight,
             self.bias,
             self.project,
@@ -96,11 +96,10 @@ class DepthwiseProject:
             after // 8,
             KERNEL=self.kernel,
             STRIDE=self.stride,
-            EXPAND=self.expand is not None,
             RESIDUAL=residual is not None,
             ROWS=tile.rows,
             COLUMNS=tile.columns,
-            BEFORE=power_of_two(before) if self.expand is not None else 16,
+            BEFORE=power_of_two(before),
             INNER=tile.inner,
             AFTER=tile.channels,
             num_warps=tile.warps,
@@ -301,7 +300,7 @@ def _expanded_filtered(
 
 
 @triton.jit(do_not_specialize=[*_SIZES, "inner8"])
-def _depthwise_project(
+def _expand_depthwise_project(
     x,
     expand,
     expand_bias,
@@ -320,7 +319,6 @@ def _depthwise_project(
     after8,
     KERNEL: tl.constexpr,
     STRIDE: tl.constexpr,
-    EXPAND: tl.constexpr,
     RESIDUAL: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -341,42 +339,25 @@ def _depthwise_project(
     total = tl.zeros((ROWS * COLUMNS, AFTER), tl.float32)
     for first in range(0, inner, INNER):
         k = first + tl.arange(0, INNER)
-        if EXPAND:
-            value = _expanded_filtered(
-                x,
-                expand,
-                expand_bias,
-                weight,
-                bias,
-                row,
-                column,
-                k,
-                height,
-                width,
-                before,
-                inner,
-                KERNEL,
-                STRIDE,
-                ROWS * COLUMNS,
-                BEFORE,
-                INNER,
-            )
-        else:
-            value = _filtered(
-                x,
-                weight,
-                bias,
-                row,
-                column,
-                k,
-                height,
-                width,
-                inner,
-                KERNEL,
-                STRIDE,
-                ROWS * COLUMNS,
-                INNER,
-            )
+        value = _expanded_filtered(
+            x,
+            expand,
+            expand_bias,
+            weight,
+            bias,
+            row,
+            column,
+            k,
+            height,
+            width,
+            before,
+            inner,
+            KERNEL,
+            STRIDE,
+            ROWS * COLUMNS,
+            BEFORE,
+            INNER,
+        )
         known = (k < inner)[:, None] & wanted[None, :]
         matrix = tl.load(project + k[:, None] * after + channel[None, :], known, 0.0)
         total = tl.dot(value.to(tl.float16), matrix, total)

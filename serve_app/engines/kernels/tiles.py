@@ -55,17 +55,20 @@ def depthwise_tile(scale: int, stride: int) -> Tile:
     return Tile(rows, columns, channels=32, warps=4 if rows == 8 else 2)
 
 
-def convolutions_at_once(scale: int, before: int) -> int:
-    """How many of a block's three are one kernel, from the last on, by the scale of its output and
-    the channels that it widens, 0 for none: where a map is large its bytes cost most, where it is
-    small too few programs would go through all of the channels.
+def in_one_kernel(scale: int, before: int) -> bool:
+    """Whether a block's three convolutions are one kernel, by the scale of its output and the
+    channels that it widens: where a map is large, writing and reading those widened costs most;
+    where it is small, too few programs would go through all of the channels.
+
+    The depthwise and the last alone are never one: for 16 images of 1024x576 on an H200 that took
+    162 us in place of 33 + 15 in the first block and 190 in place of 41 + 25 in the third. The
+    three in one too feed a matrix product by the result of another, which `dense` avoids; they were
+    right on that GPU, and `choose_kernels` compares answers before it takes any.
     """
-    if scale > 4:
-        return 1
-    return 3 if 0 < before <= 16 else 2
+    return scale <= 4 and before <= 16
 
 
-def depthwise_project_tile(after: int) -> Tile:
+def expand_depthwise_project_tile(after: int) -> Tile:
     return Tile(8, 8, power_of_two(after), inner=32, stages=1)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from serve_app.engines.kernels.dense import Dense
-from serve_app.engines.kernels.depthwise import Depthwise, DepthwiseProject
+from serve_app.engines.kernels.depthwise import Depthwise, ExpandDepthwiseProject
 from serve_app.engines.kernels.inputs import BlockStem, ViewStem
 from serve_app.engines.kernels.outputs import AlphaHead
 from serve_app.engines.kernels.pointwise import Pointwise
@@ -14,10 +14,10 @@ from serve_app.engines.kernels.shared import RELU6
 from serve_app.engines.kernels.sums import MeanThrough
 from serve_app.engines.kernels.tiles import (
     Tile,
-    convolutions_at_once,
     dense_tile,
-    depthwise_project_tile,
     depthwise_tile,
+    expand_depthwise_project_tile,
+    in_one_kernel,
     lateral_tile,
     pointwise_tile,
     power_of_two,
@@ -27,11 +27,11 @@ from serve_app.models.efficientnet_lite import EfficientNetLite, InvertedResidua
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """`InvertedResidual` in one to three kernels."""
+    """`InvertedResidual` in one kernel, or in one for each of its convolutions."""
 
     expand: Pointwise | None
-    depthwise: Depthwise | None  # in `project` if that is of both
-    project: Pointwise | DepthwiseProject
+    depthwise: Depthwise | None  # in `project`, as `expand` is, if that is all of them
+    project: Pointwise | ExpandDepthwiseProject
     shortcut: bool
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -81,34 +81,32 @@ def encoder_blocks(encoder: EfficientNetLite) -> list[Inverted]:
     return blocks
 
 
-def inverted(block: InvertedResidual, scale: int, at_once: int | None = None) -> Inverted:
-    """`scale`: pixels of the view in one of the block's input, along a side; `at_once`: how many of
-    its convolutions are one kernel, from the last on, None for what `convolutions_at_once` says.
+def inverted(block: InvertedResidual, scale: int, in_one: bool | None = None) -> Inverted:
+    """`scale`: pixels of the view in one of the block's input, along a side; `in_one`: whether a
+    block that widens its channels is one kernel, None for what `in_one_kernel` says.
     """
     filters, project = convolution(block.depthwise), convolution(block.project)
     kernel, stride = filters.kernel_size[0], filters.stride[0]
     taps = half(filters.weight[:, 0].permute(1, 2, 0).reshape(kernel**2, -1))
-    widens = not isinstance(block.expand, nn.Identity)
     after = scale * stride
-    if at_once is None:
-        at_once = convolutions_at_once(after, filters.out_channels // 6 if widens else 0)
-    expand = pointwise(block.expand, scale, RELU6) if widens else None
-    if at_once == 1:
-        depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after, stride))
-        return Inverted(expand, depthwise, pointwise(project, after), block.shortcut)
-    within = at_once == 3 and expand is not None
-    both = DepthwiseProject(
-        taps,
-        bias_of(filters),
-        kernel,
-        stride,
-        half(matrix_of(project)),
-        bias_of(project),
-        depthwise_project_tile(project.out_channels),
-        expand.weight if within and expand else None,
-        expand.bias if within and expand else None,
-    )
-    return Inverted(None if within else expand, None, both, block.shortcut)
+    expand = None
+    if not isinstance(block.expand, nn.Identity):
+        expand = pointwise(block.expand, scale, RELU6)
+        if in_one or (in_one is None and in_one_kernel(after, expand.weight.shape[0])):
+            whole = ExpandDepthwiseProject(
+                expand.weight,
+                expand.bias,
+                taps,
+                bias_of(filters),
+                kernel,
+                stride,
+                half(matrix_of(project)),
+                bias_of(project),
+                expand_depthwise_project_tile(project.out_channels),
+            )
+            return Inverted(None, None, whole, block.shortcut)
+    depthwise = Depthwise(taps, bias_of(filters), kernel, stride, depthwise_tile(after, stride))
+    return Inverted(expand, depthwise, pointwise(project, after), block.shortcut)
 
 
 def pointwise(part: nn.Module, scale: int, activation: int = 0) -> Pointwise:
@@ -132,17 +130,13 @@ def scene(layer: nn.Conv2d, coarsest: nn.Module) -> MeanThrough:
     return MeanThrough(single(matrix_of(layer).T), bias)
 
 
-def dense(
-    part: nn.Module, project: nn.Conv2d | None = None, head: nn.Conv2d | None = None
-) -> Dense:
+def dense(part: nn.Module, head: nn.Conv2d | None = None) -> Dense:
     layer = convolution(part)
     return Dense(
         half(taps_of(layer)),
         bias_of(layer),
         layer.stride[0],
         dense_tile(layer.in_channels, layer.out_channels),
-        None if project is None else half(matrix_of(project)),
-        None if project is None else bias_of(project),
         None if head is None else single(matrix_of(head)[:, 0]),
         None if head is None else bias_of(head),
     )
