@@ -18,7 +18,7 @@ _SECTION = re.compile(
     r"(<!-- results: (?P<name>\w+) -->\n)(?P<body>.*?)(<!-- end of results -->)", re.DOTALL
 )
 CHAOS = "chaos"
-_ON_GPU = ("engines_gpu", "ladder_gpu", "roofline", "serving_gpu")
+_ON_GPU = ("engines_gpu", "ladder_gpu", "roofline", "roofline_kernels", "serving_gpu")
 
 
 def main() -> int:
