@@ -27,10 +27,11 @@ from torch.nn import functional as F
 
 from serve_app.engines import fused
 from serve_app.engines.kernels.dense import Dense
-from serve_app.engines.kernels.depthwise import Depthwise, ExpandDepthwiseProject
-from serve_app.engines.kernels.inputs import BlockStem, ViewStem
+from serve_app.engines.kernels.depthwise import Depthwise
+from serve_app.engines.kernels.expand_depthwise_project import ExpandDepthwiseProject
 from serve_app.engines.kernels.outputs import AlphaHead
 from serve_app.engines.kernels.pointwise import Pointwise
+from serve_app.engines.kernels.stems import BlockStem, ViewStem
 from serve_app.engines.kernels.sums import MeanThrough
 from serve_app.engines.kernels.tiles import Tile, power_of_two
 from serve_app.engines.kernels.weights import Inverted, inverted

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from serve_app.engines.kernels import weights
-from serve_app.engines.kernels.inputs import hints_of, view_of
 from serve_app.engines.kernels.sums import add_resized
+from serve_app.engines.kernels.views import hints_of, view_of
 from serve_app.models.unet import (
     STRIDE,
     ContextBranch,

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from serve_app.engines.kernels.dense import Dense
-from serve_app.engines.kernels.depthwise import Depthwise, ExpandDepthwiseProject
-from serve_app.engines.kernels.inputs import BlockStem, ViewStem
+from serve_app.engines.kernels.depthwise import Depthwise
+from serve_app.engines.kernels.expand_depthwise_project import ExpandDepthwiseProject
 from serve_app.engines.kernels.outputs import AlphaHead
 from serve_app.engines.kernels.pointwise import Pointwise
 from serve_app.engines.kernels.shared import RELU6
+from serve_app.engines.kernels.stems import BlockStem, ViewStem
 from serve_app.engines.kernels.sums import MeanThrough
 from serve_app.engines.kernels.tiles import (
     Tile,
