@@ -5,8 +5,9 @@ branch's view is shrunk, and that is worked out from the shape inside the graph 
 OpenVINO, ONNX Runtime and TensorRT read the same file, and an int8 file serves all three.
 
 The file says in its metadata what it was made from. It is made from the checkpoint when it is
-first needed and kept in `model.cache_path` under the weights' sha256, the precision and this
-package's version, so that what another version or other weights left there is never taken.
+first needed and kept in `model.cache_path` under the checkpoint's name and its file's sha256, the
+precision and this package's version, so that what another version or another checkpoint left there
+is never taken, though it had the same weights: the graph says whose it is.
 
 The last thing in the file is the sha256 of all before it, as one more entry of its metadata.
 """
@@ -70,7 +71,8 @@ def load_graph(path: Path, precision: str, cache_path: Path) -> Graph:
     if precision == "int8":
         return quantised_graph(path, sha256)
     precision = "fp32" if precision == "auto" else precision
-    kept = cache_path / f"{sha256[:16]}-{precision}-{__version__}-{FORMAT}.onnx"
+    file = hashlib.sha256(path.read_bytes()).hexdigest()  # that of its weights says no version
+    kept = cache_path / f"{path.stem}-{file[:16]}-{precision}-{__version__}-{FORMAT}.onnx"
     if (cached := _read_cached(kept, sha256)) is not None:
         return cached
     from serve_app.engines.convert import convert

@@ -1,5 +1,6 @@
 """The graph's file: what is kept, what is taken back, what is refused."""
 
+import shutil
 from pathlib import Path
 
 import onnx
@@ -16,6 +17,7 @@ from serve_app.engines.graph import (
     write_graph,
 )
 from serve_app.errors import CheckpointError, EngineError
+from serve_app.models.checkpoint import load_checkpoint, save_checkpoint
 
 
 def made(graph: Graph, **changes: str) -> Graph:
@@ -81,6 +83,18 @@ def test_its_second_start_takes_the_cache(
 ) -> None:
     assert load_graph(checkpoint, "auto", cache) == graph
     assert no_conversion == []
+
+
+def test_the_same_weights_by_another_name_are_another_graph(
+    checkpoint: Path, cache: Path, graph: Graph, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    model, _ = load_checkpoint(checkpoint)
+    save_checkpoint(other, model, version="another", metrics={})
+    shutil.copytree(cache, tmp_path / "cache")
+    found = load_graph(other, "fp32", tmp_path / "cache")
+    assert (found.name, found.version) == ("other", "another")
+    assert found.sha256 == graph.sha256
 
 
 @pytest.mark.parametrize("what", ["version", "weights", "bytes", "format"])
