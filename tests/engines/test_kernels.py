@@ -1,5 +1,6 @@
 """The kernels against PyTorch's own operations; Triton interprets them where there is no GPU."""
 
+import platform
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-pytest.importorskip("triton", reason="has wheels for Linux on x86-64 only")
+# Not importorskip: where Triton has wheels, its absence must fail, not pass unseen.
+if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    pytest.skip("Triton has wheels for Linux on x86-64 only", allow_module_level=True)
 
 from serve_app.engines.fused import FusedNetwork
-from serve_app.engines.kernels import inputs, sums, weights
+from serve_app.engines.kernels import sums, views, weights
 from serve_app.engines.kernels.shared import NONE, RELU, RELU6
 from serve_app.engines.kernels.tiles import Tile
 from serve_app.models.efficientnet_lite import InvertedResidual
@@ -154,11 +157,11 @@ def test_dense(before: int, after: int, stride: int) -> None:
 def test_view_and_hints(size: tuple[int, int]) -> None:
     network, (rgb, trimap) = UNetMatting(), images(2, *size)
     expected = shrink_to(network.image(rgb.cpu(), trimap.cpu()), 64)
-    view = inputs.view_of(rgb, trimap, shrink_factor(size, 64), view_size(size, 64))
+    view = views.view_of(rgb, trimap, shrink_factor(size, 64), view_size(size, 64))
     check(view.cpu(), expected)
     height, width = expected.shape[2:]
     levels = [torch.zeros(2, 0, height // s, width // s) for s in (4, 8, 16, 32)]
-    for hint, level in zip(inputs.hints_of(view), with_hints(levels, expected[:, 3:]), strict=True):
+    for hint, level in zip(views.hints_of(view), with_hints(levels, expected[:, 3:]), strict=True):
         check(hint.cpu()[..., None], level)
 
 
