@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from serve_app.api.app import build_api
 from serve_app.api.routes import Presets
+from serve_app.deployments.listening import listen_on_node_address
 from serve_app.deployments.metrics import RequestMetrics
 from serve_app.deployments.shedding import TellsProxy
 from serve_app.engines.base import EngineInfo
@@ -46,6 +47,7 @@ class Ingress:
         unet: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
     ) -> None:
+        listen_on_node_address()
         self._settings = settings
         self._presets = presets
         self._preprocess = preprocess

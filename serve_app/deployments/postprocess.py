@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
+from serve_app.deployments.listening import listen_on_node_address
 from serve_app.deployments.metrics import StageMetrics
 from serve_app.deployments.priority import give_way
 from serve_app.options import Options
@@ -17,6 +18,7 @@ from serve_app.types import Prediction, Prepared, Result
 
 class Postprocess:
     def __init__(self, settings: Settings) -> None:
+        listen_on_node_address()
         give_way()
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._worker = ThreadPoolExecutor(1)

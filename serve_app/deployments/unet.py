@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ray import serve
 
 from serve_app.batching import BatchGate, BatchItem, predict_all, warm_up, with_queue_time
+from serve_app.deployments.listening import listen_on_node_address
 from serve_app.deployments.metrics import NetworkMetrics
 from serve_app.deployments.priority import give_way
 from serve_app.engines import open_engine
@@ -25,6 +26,7 @@ class UNet:
     """Serve calls it ready only when `__init__` is done: weights loaded and warmed up."""
 
     def __init__(self, settings: Settings) -> None:
+        listen_on_node_address()
         give_way()
         batching = settings.batching
         self._engine = open_engine(settings.model, batching.max_batch_size)

@@ -1,5 +1,6 @@
 """The real service over HTTP: Ray Serve, the real checkpoint, real photos, real faults."""
 
+import contextlib
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -158,11 +159,15 @@ def test_replicas_that_have_no_network_have_no_torch(service: RunningService) ->
             assert not any(name.startswith("libtorch") for name in libraries), deployment
 
 
-def test_the_service_listens_on_loopback_alone(service: RunningService) -> None:
-    port = int(service.url.rsplit(":", 1)[1])
-    listening = {
-        connection.laddr.ip
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    }
-    assert listening == {"127.0.0.1"}
+def test_all_of_the_service_listens_on_loopback_alone(service: RunningService) -> None:
+    listening = set()
+    for process in service.tree():
+        with contextlib.suppress(psutil.NoSuchProcess):  # Ray's short-lived helpers
+            listening |= {
+                (process.name(), connection.laddr.ip, connection.laddr.port)
+                for connection in process.net_connections("tcp")
+                if connection.status == psutil.CONN_LISTEN
+            }
+    assert ("127.0.0.1", int(service.url.rsplit(":", 1)[1])) in {where[1:] for where in listening}
+    assert any(name.startswith("ray::ServeRepl") for name, *_ in listening)
+    assert [where for where in listening if where[1] not in ("127.0.0.1", "::ffff:127.0.0.1")] == []
