@@ -53,9 +53,8 @@ def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
 
     Far from soft pixels, where nobody needs them, they stay as wide as they come.
     """
-    side = min(_SIDE, max(alpha.shape))
-    wide = _wide_means(image, alpha, side)
-    colour, matte = _at_side(image, alpha, side)
+    colour, matte = _at_side(image, alpha, min(_SIDE, max(alpha.shape)))
+    wide = _wide_means(colour, matte)
     front, back = (_resized(mean, colour) for mean in wide)
     means = front.copy(), back.copy()
     px, power = _LAST_PASS
@@ -69,10 +68,11 @@ def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
     return means
 
 
-def _wide_means(image: Array, alpha: Array, side: int) -> tuple[_Float, _Float]:
-    """Return means over wide boxes, at half of `side`; where a box has nothing to take a mean of,
+def _wide_means(image: _Float, alpha: Array) -> tuple[_Float, _Float]:
+    """Return means over wide boxes, at half of the size; where a box has nothing to take a mean of,
     the wider one before it shows through.
     """
+    side = max(alpha.shape)
     front, _ = _at_side(image, alpha, max(1, side // _WIDE_PASSES[0][0]))
     back = front
     for shrunk, px, power in _WIDE_PASSES:
@@ -83,7 +83,7 @@ def _wide_means(image: Array, alpha: Array, side: int) -> tuple[_Float, _Float]:
     return front, back
 
 
-def _at_side(image: Array, alpha: Array, side: int) -> tuple[_Float, Array]:
+def _at_side(image: Array | _Float, alpha: Array, side: int) -> tuple[_Float, Array]:
     """Return the colour as float32, 0-255, and the alpha, scaled to a longest side."""
     scale = side / max(alpha.shape)
     size = tuple(max(1, round(length * scale)) for length in reversed(alpha.shape))
