@@ -41,8 +41,11 @@ def estimate_foreground(image: Array, alpha: Array) -> Array:
 
     def fill(window: Window) -> None:
         front, back = (enlarge(mean, alpha.shape, window) for mean in means)
-        colour, _ = _correct(image[window], front, back, _as_weights(alpha[window]))
-        cv2.copyTo(cv2.convertScaleAbs(colour), soft[window], out[window])
+        weights = _as_weights(alpha[window])
+        rest = _rest(image[window], front, back, weights)
+        rest *= weights
+        colour = cv2.add(front, rest, dtype=cv2.CV_8U)  # rounded and clipped as it is written
+        cv2.copyTo(colour, soft[window], out[window])
 
     for_each(fill, windows(soft))
     return out
@@ -115,9 +118,27 @@ def _correct(
 
     Clipped to 0-255, where the equation may be missed.
     """
-    clear = 1 - alpha
-    rest = (image - alpha * front - clear * back) / (alpha * alpha + clear * clear)
-    return np.clip(front + alpha * rest, 0, 255), np.clip(back + clear * rest, 0, 255)
+    rest = _rest(image, front, back, alpha)
+    for_front = rest * alpha
+    rest -= for_front
+    for changed, colour in ((for_front, front), (rest, back)):
+        changed += colour
+        np.minimum(np.maximum(changed, 0, out=changed), 255, out=changed)
+    return for_front, rest
+
+
+def _rest(image: Array | _Float, front: _Float, back: _Float, alpha: _Float) -> _Float:
+    """Return what of `image` both colours leave open, over the sum of their squared shares."""
+    rest = front - back
+    rest *= alpha
+    rest += back
+    np.subtract(image, rest, out=rest)
+    squares = alpha - np.float32(1)
+    squares *= alpha
+    squares += squares  # alpha^2 + (1 - alpha)^2 = 1 - 2 alpha (1 - alpha)
+    squares += np.float32(1)
+    rest /= squares
+    return rest
 
 
 def _as_weights(alpha: Array) -> _Float:
