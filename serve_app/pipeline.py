@@ -6,6 +6,7 @@ offline are the same to the pixel.
 
 from serve_app.batching import BatchItem, predict_all
 from serve_app.engines.base import Engine
+from serve_app.imaging.allocator import keep_freed_memory
 from serve_app.options import Options
 from serve_app.postprocess import finish, full_alpha
 from serve_app.preprocess import prepare
@@ -17,6 +18,7 @@ class Pipeline:
     """All stages in one process: the command line, bulk work, benchmarks and most tests."""
 
     def __init__(self, engine: Engine, limits: Limits, bucket_step: int) -> None:
+        keep_freed_memory()
         self._engine = engine
         self._limits = limits
         self._bucket_step = bucket_step

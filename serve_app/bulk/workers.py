@@ -16,6 +16,7 @@ from serve_app.batching import predict_all, warm_up
 from serve_app.bulk.plan import Task
 from serve_app.bulk.work import ImageWork, Job, Outcome, Ready, as_row, failure
 from serve_app.engines import open_engine
+from serve_app.imaging.allocator import keep_freed_memory
 from serve_app.imaging.isolated import IsolatedDecoder
 
 Table = Any  # of pyarrow
@@ -28,6 +29,7 @@ class Whole:
 
     def __init__(self, job: Job, threads: int) -> None:
         cv2.setNumThreads(1)  # the actors are the parallelism
+        keep_freed_memory()
         self._work = ImageWork(job, IsolatedDecoder())
         self._network = _Network(job, threads, max_batch_size=1)
 
@@ -74,6 +76,7 @@ class Writer:
 
     def __init__(self, job: Job) -> None:
         cv2.setNumThreads(1)
+        keep_freed_memory()
         self._work = ImageWork(job)
 
     def __call__(self, table: Table) -> Iterator[Table]:

@@ -1,9 +1,9 @@
 """Replicas listen where Ray does, and nowhere else.
 
-Each replica of Serve has a gRPC server for calls of other replicas. Serve binds it to `[::]`, that is
-to every interface, whatever the service's and Ray's own addresses are, and it unpickles what it is
-sent: without Ray's token, whoever reaches that port runs code as the service. Nobody needs it there:
-callers take the node's own address, which is loopback where Ray is.
+Each replica of Serve has a gRPC server for calls of other replicas. Serve binds it to `[::]`, that
+is to every interface, whatever the service's and Ray's own addresses are, and it unpickles what it
+is sent: without Ray's token, whoever reaches that port runs code as the service. Nobody needs it
+there: callers take the node's own address, which is loopback where Ray is.
 """
 
 import os
@@ -31,7 +31,7 @@ def listen_on_node_address() -> None:
             f"Ray {ray.__version__} would open a port of each replica on every interface: set "
             "RAY_AUTH_MODE=token, or install the release in constraints.txt"
         )
-    host = ray.util.get_node_ip_address()
+    host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
 
     def add_port_of_node(server: Any, address: str) -> int:
         port = address.rpartition(":")[2]

@@ -8,6 +8,7 @@ import cv2
 from serve_app.deployments.listening import listen_on_node_address
 from serve_app.deployments.metrics import StageMetrics
 from serve_app.deployments.priority import give_way
+from serve_app.imaging.allocator import keep_freed_memory
 from serve_app.options import Options
 from serve_app.postprocess import finish
 from serve_app.settings import Settings
@@ -20,6 +21,7 @@ class Postprocess:
     def __init__(self, settings: Settings) -> None:
         listen_on_node_address()
         give_way()
+        keep_freed_memory()
         cv2.setNumThreads(1)  # replicas are the parallelism; OpenCV's own would fight over cores
         self._worker = ThreadPoolExecutor(1)
         self._metrics = StageMetrics()

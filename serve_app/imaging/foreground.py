@@ -122,7 +122,7 @@ def _correct(
     for_front = rest * alpha
     rest -= for_front
     for changed, colour in ((for_front, front), (rest, back)):
-        changed += colour
+        np.add(changed, colour, out=changed)
         np.minimum(np.maximum(changed, 0, out=changed), 255, out=changed)
     return for_front, rest
 
