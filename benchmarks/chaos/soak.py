@@ -115,11 +115,12 @@ def run(service: RunningService, seconds: float) -> tuple[list[Sample], Counter[
     statuses: Counter[int] = Counter()
     lock = threading.Lock()
     stop_at = time.monotonic() + seconds
+    broken_off = threading.Event()
 
     def work(first: int) -> None:
         with httpx.Client(base_url=service.url, timeout=120, trust_env=False) as client:
             turn = first
-            while time.monotonic() < stop_at:
+            while time.monotonic() < stop_at and not broken_off.is_set():
                 status = _status(client, calls[turn % len(calls)])
                 turn += 1
                 with lock:
@@ -132,10 +133,13 @@ def run(service: RunningService, seconds: float) -> tuple[list[Sample], Counter[
         threads = [threading.Thread(target=work, args=(2 * i,)) for i in range(_CLIENTS)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_SAY_EVERY_S)
-                say(f"{done()} requests")
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_SAY_EVERY_S)
+                    say(f"{done()} requests")
+        finally:
+            broken_off.set()
     return samples, statuses
 
 
