@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +61,8 @@ def test_each_image_of_a_batch_gets_its_own_answer(graph: Graph, threads: int) -
         assert np.abs(together.astype(int) - alone[:count]).max() <= 1
 
 
-def test_no_thread_is_held_to_a_core(graph: Graph) -> None:
-    """Workers beside each other would all run on the first ones."""
+def affinities(graph: Graph) -> set[int]:
+    """On how many cores this process's threads may run while an engine is at work."""
     engine = OpenVinoEngine(graph, threads=1)
     rgb = picture(256, 256)[None]
     over, seen = threading.Event(), set[int]()
@@ -79,6 +81,14 @@ def test_no_thread_is_held_to_a_core(graph: Graph) -> None:
     finally:
         over.set()
         worker.join()
+    return seen
+
+
+def test_no_thread_is_held_to_a_core(graph: Graph) -> None:
+    """Workers beside each other would all run on the first ones."""
+    # A process of its own: this one has threads of other libraries, which may be held to one.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        seen = pool.submit(affinities, graph).result()
     assert seen == {len(os.sched_getaffinity(0))}
 
 
