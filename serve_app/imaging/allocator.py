@@ -6,6 +6,7 @@ array, which costs a page fault for each 4 KB: a third of the time that it takes
 """
 
 import ctypes
+import sys
 
 # mallopt(3); setting either of them also stops glibc from changing it by itself.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -15,7 +16,9 @@ _MAPPED = 32 * 1024 * 1024  # bytes from which an array is mapped by itself; the
 
 def keep_freed_memory() -> None:
     """Let this process keep freed memory; where the C library is not glibc, nothing changes."""
+    if sys.platform != "linux":
+        return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt is not None:  # musl has none
         mallopt(_M_MMAP_THRESHOLD, _MAPPED)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
