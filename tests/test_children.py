@@ -1,5 +1,6 @@
 """What outlives its parent is ended by the process that began it all, and nothing else is."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -42,6 +43,15 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def names(family: list[psutil.Process]) -> list[str]:
+    """Their programs, sorted; those that have ended meanwhile are left out."""
+    found = []
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(process.name())
+    return sorted(found)
+
+
 def line(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
@@ -69,10 +79,11 @@ def test_orphans_are_adopted_and_ended(tmp_path: Path) -> None:
 def test_an_orphan_that_ends_leaves_no_zombie() -> None:
     with begun("(true &); sleep 60 & wait") as process:
         family = psutil.Process(process.pid)
-        until(lambda: len(family.children(recursive=True)) == 2)  # bash and sleep
-        family.children()[0].kill()
+        until(lambda: names(family.children(recursive=True)) == ["bash", "sleep"])
+        (bash,) = family.children()
+        bash.kill()
         assert line(process) == "-9"
-        until(lambda: [child.name() for child in family.children()] == ["sleep"])
+        until(lambda: names(family.children()) == ["sleep"])
         go_on(process)
         assert line(process) == "ended"
 
@@ -80,7 +91,7 @@ def test_an_orphan_that_ends_leaves_no_zombie() -> None:
 def test_a_child_that_goes_on_without_what_it_needs() -> None:
     with begun("sleep 60 & exec tail -f /dev/null") as process:
         family = psutil.Process(process.pid)
-        until(lambda: "sleep" in [child.name() for child in family.children(recursive=True)])
+        until(lambda: "sleep" in names(family.children(recursive=True)))
         time.sleep(1.5)  # it is looked for every second
         (needed,) = (c for c in family.children(recursive=True) if c.name() == "sleep")
         killed_at = time.monotonic()
