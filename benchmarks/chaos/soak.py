@@ -43,7 +43,8 @@ class Slope:
 
 def soak(service: RunningService, plan: Plan) -> Outcome:
     """Memory, descriptors and threads stay flat in the second half."""
-    samples, statuses = run(service, plan.soak_s)
+    traffic = run(service, plan.soak_s)
+    samples, statuses = traffic.samples, traffic.statuses
     return Outcome(
         [
             *flatness(samples, strict=plan.soak_s >= _LONG_S),
@@ -54,6 +55,7 @@ def soak(service: RunningService, plan: Plan) -> Outcome:
         {
             "requests": sum(statuses.values()),
             "statuses": ", ".join(f"{n} x {s}" for s, n in sorted(statuses.items())),
+            "5xx answers, whole": "\n".join(traffic.faults) or "none",
             "memory at the middle, MB": samples[len(samples) // 2].private_mb,
             "memory at the end, MB": samples[-1].private_mb,
             "descriptors at the end": samples[-1].descriptors,
@@ -64,15 +66,24 @@ def soak(service: RunningService, plan: Plan) -> Outcome:
 
 def control(service: RunningService, plan: Plan) -> Outcome:
     """A service that keeps something of every request must not pass the soak's own check."""
-    samples, statuses = run(service, plan.soak_s)
-    caught = [check for check in flatness(samples, strict=False) if not check.holds]
+    traffic = run(service, plan.soak_s)
+    caught = [check for check in flatness(traffic.samples, strict=False) if not check.holds]
     return Outcome(
         [at_least("checks of the soak that caught the leak", len(caught), 1)],
         {
-            "requests": sum(statuses.values()),
+            "requests": sum(traffic.statuses.values()),
             "caught by": ", ".join(f"{check.name} {check.value}" for check in caught) or "none",
         },
     )
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a run saw: the service's state over time, and how it answered."""
+
+    samples: list[Sample]
+    statuses: Counter[int]
+    faults: list[str]  # each 5xx answer: when it came, s from the start, status and body
 
 
 def flatness(samples: list[Sample], strict: bool) -> list[Check]:
@@ -109,22 +120,26 @@ def _flat(name: str, samples: list[Sample], field: str, limit: float, strict: bo
     return Check(name, str(found), rule, end < limit)
 
 
-def run(service: RunningService, seconds: float) -> tuple[list[Sample], Counter[int]]:
-    """Mixed traffic for so long; samples of the service, and the statuses it answered with."""
+def run(service: RunningService, seconds: float) -> Traffic:
+    """Mixed traffic for so long."""
     calls = mixed_calls()
     statuses: Counter[int] = Counter()
+    faults: list[str] = []
     lock = threading.Lock()
-    stop_at = time.monotonic() + seconds
+    began = time.monotonic()
+    stop_at = began + seconds
     broken_off = threading.Event()
 
     def work(first: int) -> None:
         with httpx.Client(base_url=service.url, timeout=120, trust_env=False) as client:
             turn = first
             while time.monotonic() < stop_at and not broken_off.is_set():
-                status = _status(client, calls[turn % len(calls)])
+                status, body = _answer(client, calls[turn % len(calls)])
                 turn += 1
                 with lock:
                     statuses[status] += 1
+                    if status >= 500:
+                        faults.append(f"{time.monotonic() - began:.1f} s: {status} {body}")
 
     def done() -> int:
         return sum(statuses.values())
@@ -140,7 +155,7 @@ def run(service: RunningService, seconds: float) -> tuple[list[Sample], Counter[
                     say(f"{done()} requests")
         finally:
             broken_off.set()
-    return samples, statuses
+    return Traffic(samples, statuses, faults)
 
 
 def mixed_calls() -> list[Call]:
@@ -166,13 +181,15 @@ def mixed_calls() -> list[Call]:
     ]
 
 
-def _status(client: httpx.Client, call: Call) -> int:
+def _answer(client: httpx.Client, call: Call) -> tuple[int, str]:
+    """The status, and the body of what went wrong in the service."""
     try:
-        return call(client).status_code
+        answer = call(client)
     except httpx.ReadTimeout:
-        return 499  # the client's own leaving
+        return 499, ""  # the client's own leaving
     except httpx.TransportError:
-        return 0
+        return 0, ""
+    return answer.status_code, answer.text if answer.status_code >= 500 else ""
 
 
 def _as(photo: bytes, kind: str) -> bytes:
