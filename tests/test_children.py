@@ -118,3 +118,23 @@ def test_children_from_before_are_left_alone(tmp_path: Path) -> None:
         own = int(told.read_text())
         assert psutil.Process(own).is_running()
         os.kill(own, 9)
+
+
+_KILLED = """
+import subprocess, sys, time
+from serve_app.commands.children import interrupted_with_parent
+subprocess.Popen(
+    ["bash", "-c", "trap 'echo interrupted; exit' INT; echo begun; while :; do sleep 0.05; done"],
+    process_group=0,
+    preexec_fn=interrupted_with_parent,
+)
+time.sleep(60)
+"""
+
+
+def test_a_killed_parent_interrupts_its_child() -> None:
+    command = [sys.executable, "-c", _KILLED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert line(process) == "begun"
+        process.kill()
+        assert line(process) == "interrupted"

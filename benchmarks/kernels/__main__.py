@@ -11,6 +11,7 @@ first, beside each other, into Triton's cache on disk.
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,9 @@ from serve_app.settings import ModelSettings, resolve_path
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.kernels",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=("check", "tiles", "compile"))
     parser.add_argument("--model", type=Path, default=ModelSettings().model_path)
@@ -40,6 +43,8 @@ def main() -> None:
     parser.add_argument("--bandwidth", type=float, default=4180, help="of a large copy, GB/s")
     arguments = parser.parse_args()
     check = arguments.what == "check"
+    if DEVICE.type == "cpu" and not (check and os.environ.get("TRITON_INTERPRET") == "1"):
+        parser.error("needs an NVIDIA GPU; TRITON_INTERPRET=1 lets `check` run without one, slowly")
     batch = arguments.batch or (2 if check else 16)
     width, height = arguments.size or ((544, 192) if check else (1024, 576))
     network = load_checkpoint(resolve_path(arguments.model))[0]

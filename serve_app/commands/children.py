@@ -18,7 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _POLL_S = 0.1
 _LOOK_S = 1.0  # reading what all processes are takes milliseconds
 _ALONE_S = 10.0  # to end by itself, when what it needs has ended
@@ -28,11 +30,15 @@ _GONE_S = 10.0  # after that only the kernel holds it, as one that waits for a d
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies. Nothing but on Linux."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-            number = ctypes.get_errno()
-            raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def interrupted_with_parent() -> None:
+    """Have SIGINT sent to this process when the thread that began it ends, killed or not.
+
+    For a child to call between fork and exec. Nothing but on Linux.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def children() -> frozenset[int]:
@@ -110,3 +116,9 @@ def _processes() -> Iterator[_Process]:
                 state, parent = fields.split()[:2]
                 if state not in "ZX":
                     yield _Process(int(pid), int(parent), name)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBC is not None and _LIBC.prctl(option, value, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}, {value}): {os.strerror(number)}")

@@ -19,7 +19,13 @@ from typing import Any
 
 import yaml
 
-from serve_app.commands.children import adopt_orphans, children, end_children, wait_for
+from serve_app.commands.children import (
+    adopt_orphans,
+    children,
+    end_children,
+    interrupted_with_parent,
+    wait_for,
+)
 from serve_app.commands.fit import cores_here, fitted
 from serve_app.commands.opening import check_opening
 from serve_app.drain import announce_end, wait_until_idle
@@ -109,8 +115,14 @@ def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [str(Path(sys.executable).with_name("serve")), "run", str(config)]
     environment = _DEFAULTS | os.environ | {"CVUNET_DRAIN_FILE": str(drain_file)}
-    # In a group of its own: Ctrl+C comes here alone, and `serve run` hears of it in its time.
-    return subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603
+    # In a group of its own: Ctrl+C comes here alone, and `serve run` hears of it in its time, or
+    # when this process is killed: a service that nobody can end would keep its ports.
+    return subprocess.Popen(  # noqa: S603
+        command,
+        env=environment,
+        process_group=0,
+        preexec_fn=interrupted_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+    )
 
 
 def _end_once_idle(

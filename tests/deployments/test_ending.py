@@ -49,6 +49,17 @@ def test_when_rays_daemon_dies_the_service_ends() -> None:
         assert "Ray's daemon on this machine has died" in service.log.read_text()
 
 
+def test_when_its_launcher_is_killed_the_service_ends() -> None:
+    """Nobody could end it any more, and its ports would be taken for the next one."""
+    config = read_config()
+    config["applications"][0]["args"]["model"] = {"engine": "fake"}
+    with running_service(config) as service:
+        service.wait_until_ready()
+        everything = service.tree()
+        service.process.kill()
+        assert not psutil.wait_procs(everything, timeout=60)[1]
+
+
 def matte(service: RunningService, image: bytes) -> httpx.Response:
     return httpx.post(f"{service.url}/v1/matting", files={"image": image}, timeout=120)
 
