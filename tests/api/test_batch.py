@@ -202,12 +202,14 @@ def test_a_zip_is_read_while_it_is_written() -> None:
 
 
 class Watched:
-    """A matting that notes how many are at work, can be slow, and can be too busy at first."""
+    """A matting that notes how many are at work, can hold all of them until it is told to go on,
+    and can be too busy at first.
+    """
 
-    def __init__(self, settings: Settings, delay_s: float = 0, busy: int = 0) -> None:
+    def __init__(self, settings: Settings, held: bool = False, busy: int = 0) -> None:
         self._local = LocalMatting(FakeEngine(), settings)
-        self._delay_s = delay_s
         self._busy = busy
+        self.held = held
         self.at_work = self.most = self.begun = self.cancelled = 0
 
     async def matte(self, upload: Upload, options: Options) -> Result:
@@ -218,7 +220,8 @@ class Watched:
         self.at_work += 1
         self.most = max(self.most, self.at_work)
         try:
-            await asyncio.sleep(self._delay_s)
+            while self.held:  # noqa: ASYNC110 - another thread says so
+                await asyncio.sleep(0.01)
             return await self._local.matte(upload, options)
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -307,7 +310,7 @@ def test_a_field_after_output_has_begun_stands_in_the_manifest(service: str) -> 
 
 
 def test_no_more_is_read_while_too_much_waits(settings: Settings) -> None:
-    matting = Watched(settings, delay_s=0.3)
+    matting = Watched(settings, held=True)
     big = encoded(np.full((800, 800, 3), 7, np.uint8), compress_level=0)  # 1.9 MB
     limits = settings.limits.model_copy(update={"max_batch_waiting_bytes": 3_000_000})
     with serving(settings.model_copy(update={"limits": limits}), matting) as url:
@@ -322,8 +325,11 @@ def test_no_more_is_read_while_too_much_waits(settings: Settings) -> None:
 
         sender = threading.Thread(target=send)
         sender.start()
-        time.sleep(0.25)  # no image is done yet
-        early = sent
+        early = -1
+        while early < sent:  # until nothing more is taken
+            early = sent
+            time.sleep(0.5)
+        matting.held = False
         sender.join(30)
         assert b"manifest.json" in upload.end()
     assert matting.most == settings.limits.batch_concurrency == 4
@@ -332,13 +338,13 @@ def test_no_more_is_read_while_too_much_waits(settings: Settings) -> None:
 
 
 def test_the_upload_is_taken_while_every_place_is_taken(settings: Settings) -> None:
-    matting = Watched(settings, delay_s=0.4)
+    matting = Watched(settings, held=True)
+    big = encoded(np.full((600, 600, 3), 7, np.uint8), compress_level=0)  # 1.1 MB
     with serving(settings, matting) as url:
         upload = SlowUpload(url)
-        started = time.monotonic()
         for i in range(20):
-            upload.send(f"{i}.png", square(9, 200))
-        assert time.monotonic() - started < 1.5  # the work takes five rounds of 0.4 s
+            upload.send(f"{i}.png", big)  # all of them more than the sockets hold
+        matting.held = False
         answer = upload.end()
     assert matting.most == 4
     assert b"19.png" in answer
@@ -373,7 +379,7 @@ def test_a_client_that_reads_last_gets_everything(client: httpx.Client) -> None:
 
 
 def test_a_client_that_leaves_stops_the_work(settings: Settings) -> None:
-    matting = Watched(settings, delay_s=5)
+    matting = Watched(settings, held=True)
     with serving(settings, matting) as url:
         upload = SlowUpload(url)
         for i in range(5):
