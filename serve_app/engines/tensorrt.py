@@ -5,6 +5,7 @@ the file's name says all of it. torch holds the memory on the GPU.
 """
 
 import logging
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ def build(trt: ModuleType, graph: Graph, plan: Plan, folder: Path) -> None:
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise EngineError(f"TensorRT {plan.tensorrt} cannot build the graph: see its log above")
-    part = path.with_suffix(".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # replicas may build the same
     part.write_bytes(built)
     part.replace(path)
 
