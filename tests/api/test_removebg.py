@@ -71,6 +71,17 @@ def test_the_json_envelope(client: httpx.Client, photo: bytes) -> None:
     assert response.headers["x-width"] == "160"
 
 
+@pytest.mark.parametrize(
+    "accept", ["application/json, text/plain, */*", "application/json;q=0, image/png"]
+)
+def test_json_that_is_not_liked_better_gives_the_image(
+    client: httpx.Client, photo: bytes, accept: str
+) -> None:
+    """remove.bg's own example for Node writes what axios, with the first of these, gets to a file."""
+    response = client.post(URL, files={"image_file": photo}, headers={"Accept": accept})
+    assert opened(response).size == (160, 90)
+
+
 @pytest.mark.parametrize("body", ["multipart", "urlencoded", "json"])
 @pytest.mark.parametrize("source", ["b64", "data-url", "url"])
 def test_every_body_takes_every_source(
