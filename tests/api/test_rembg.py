@@ -77,6 +77,12 @@ def test_accepted(client: httpx.Client, photo: bytes, form: dict[str, str]) -> N
     assert opened(post(client, photo, "?extras=%7B%22x%22%3A1%7D", **form)).mode == "RGBA"
 
 
+def test_a_media_type_in_capitals(client: httpx.Client, photo: bytes) -> None:
+    request = client.build_request("POST", URL, files={"file": photo})
+    head = request.headers["content-type"].replace("multipart/form-data", "Multipart/Form-Data")
+    opened(client.post(URL, content=request.read(), headers={"Content-Type": head}))
+
+
 @pytest.mark.parametrize(
     ("query", "form", "loc"),
     [
