@@ -196,6 +196,7 @@ def test_a_file_is_fetched(photo_host: str, photo: bytes) -> None:
     assert fetch(f"{photo_host}/photo.png", allowed(photo_host)) == photo
     redirect = f"{photo_host}/to?/photo.png"
     assert fetch(redirect, allowed(photo_host)) == photo
+    assert fetch(f"{photo_host}/accents", allowed(photo_host)) == photo
 
 
 def test_proxies_of_the_environment_play_no_part(
@@ -222,6 +223,8 @@ def test_redirects_are_checked_as_the_first_url(photo_host: str, canary: Canary,
         ("/missing", DownloadFailed),
         ("/slow", DownloadTimeout),
         ("/endless", FileTooLarge),
+        ("/to?http://[::1", UrlNotAllowed),
+        ("/to?//[x", UrlNotAllowed),
     ],
 )
 def test_hosts_that_misbehave(photo_host: str, path: str, error: type[Exception]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import time
 import zipfile
 
@@ -345,6 +346,7 @@ def test_bad_parameters(remove: Post, parameters: dict[str, str], code: str) -> 
         ("/text", "invalid_file_type"),
         ("/to?http://127.0.0.1:1/", "invalid_image_url"),
         ("/to?file:///etc/hostname", "invalid_image_url"),
+        ("/to?http://[::1", "invalid_image_url"),
     ],
 )
 def test_bad_urls(client: httpx.Client, photo_host: str, path: str, code: str) -> None:
@@ -370,6 +372,8 @@ def test_bad_images(client: httpx.Client, photo: bytes) -> None:
     assert code(photo[:400]) == "failed_to_read_image"
     assert code(b"no image") == "invalid_file_type"
     assert code(bytes(3_000_001)) == "file_too_large"
+    text = {"image_file_b64": (None, "A" * 6_000_000)}  # more than is kept of a part
+    assert fault(client.post(URL, files=text)) == "file_too_large"
     assert code(encoded(np.zeros((1500, 1500, 3), np.uint8))) == "resolution_too_high"
     assert code(encoded(np.zeros((1, 4001, 3), np.uint8))) == "invalid_dimensions"
     assert code(encoded(np.zeros((20, 20, 3), np.uint8))) == "unknown_foreground"
@@ -385,6 +389,23 @@ def test_no_source_and_unreadable_bodies(client: httpx.Client) -> None:
         head = {"content-type": f"multipart/form-data{kind}"}
         broken = client.post(URL, content=b"x", headers=head)
         assert (broken.status_code, fault(broken)) == (400, code)
+
+
+@pytest.mark.parametrize("name", ["size", "image_file_b64", "image_url"])
+def test_half_a_surrogate_pair_in_json(client: httpx.Client, photo_host: str, name: str) -> None:
+    fields = {"image_url": f"{photo_host}/missing"}
+    if name == "image_file_b64":
+        fields = {}
+    fields[name] = f"{fields.get(name, '')}\ud800"
+    head = {"content-type": "application/json"}
+    response = client.post(URL, content=json.dumps(fields), headers=head)
+    assert response.status_code == 400
+    assert fault(response) in {"invalid_size", "failed_to_read_image", "failed_image_download"}
+
+
+def test_an_empty_field_beside_a_given_one_is_none(client: httpx.Client, photo: bytes) -> None:
+    parts = [("image_file", ("a.png", photo)), ("format", (None, "jpg")), ("format", (None, ""))]
+    assert opened(client.post(URL, files=parts)).format == "JPEG"
 
 
 def test_unknown_paths_and_methods_answer_in_the_same_shape(client: httpx.Client) -> None:

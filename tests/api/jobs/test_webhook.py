@@ -40,6 +40,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.received.append(({k.lower(): v for k, v in self.headers.items()}, body))
+        if "*/*" not in self.headers.get("accept", "*/*"):
+            return self._answer(406, b"")  # as frameworks do that negotiate; ours is no image
         self._answer(500 if len(self.server.received) == 1 else 204, b"")
 
     def do_GET(self) -> None:
@@ -54,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         manifest = "\r\n".join(["uri,name,format", *rows]).encode()
         bodies = {"/photo.png": square(200), "/manifest.csv": manifest, "/text": b"\xff\xfe"}
+        if self.path.endswith(".csv") and "*/*" not in self.headers["accept"]:
+            return self._answer(406, b"")
         body = bodies.get(self.path)
         self._answer(404 if body is None else 200, body or b"")
 
@@ -99,6 +103,7 @@ def test_the_end_is_told_and_signed(client: httpx.Client, receiver: Receiver) ->
     for headers, body in receiver.received:
         assert json.loads(body) == status
         assert headers["webhook-id"] == status["id"]
+        assert headers["user-agent"].startswith("cvunet-serve/")
         assert abs(time.time() - int(headers["webhook-timestamp"])) < 120
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         key = base64.b64decode(SECRET.removeprefix("whsec_"))
