@@ -111,6 +111,21 @@ def test_the_end_is_told_and_signed(client: httpx.Client, receiver: Receiver) ->
         assert headers["webhook-signature"] == f"v1,{expected}"
 
 
+def test_webhooks_that_nobody_takes_hold_no_other_job_up(
+    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.api.jobs.webhook._DELAYS_S", (0, 600))
+    nobody = "127.0.0.1:1"
+    settings = make_settings(remote={"test_hosts": [nobody]}, jobs={"storage": str(tmp_path)})
+    hook = [("webhook", (None, f"http://{nobody}/"))]
+    with serving(settings) as url, caller(url) as client:
+        for _ in range(4):  # as many as are at work at once
+            response = client.post("/v1/jobs", files=[*hook, *images(("a.png", square(200)))])
+            ended(client, response.json()["status_url"])
+        last = client.post("/v1/jobs", files=images(("a.png", square(200)))).json()
+        assert ended(client, last["status_url"], timeout_s=20)["state"] == "done"
+
+
 def test_images_of_a_manifest(client: httpx.Client, receiver: Receiver) -> None:
     fields = {"manifest": (None, f"{receiver.url}/manifest.csv"), "format": (None, "png")}
     created = client.post("/v1/jobs", files=fields)
