@@ -171,6 +171,7 @@ def test_names_are_cleaned_and_numbered(client: httpx.Client) -> None:
         ("猫 1.jpg", "猫 1"),
         ("a\x00b\n.png", "a_b_"),
         ("x" * 300 + ".png", "x" * 100),
+        ("猫" * 90 + ".png", "猫" * 80),  # 240 bytes
         ("con.png", "_con"),
         (".hidden", "hidden"),
         ("/", "image"),
@@ -185,6 +186,17 @@ def test_numbered_names_never_meet() -> None:
     names = OutputNames()
     given = [names.name(n, "image/png") for n in ("a-2.jpg", "a.jpg", "a.png", "A.gif")]
     assert given == ["a-2.png", "a.png", "a-3.png", "A-4.png"]
+    composed, decomposed = "\u00e9", "e\u0301"  # one file on macOS
+    given = [names.name(n, "image/png") for n in (composed, decomposed)]
+    assert given == [f"{composed}.png", f"{decomposed}-2.png"]
+
+
+def test_thousands_of_one_name_take_no_time() -> None:
+    names = OutputNames()
+    start = time.process_time()
+    given = [names.name("blob", "image/png") for _ in range(10_000)]
+    assert given[-1] == "blob-10000.png"
+    assert time.process_time() - start < 2
 
 
 def test_a_zip_is_read_while_it_is_written() -> None:
