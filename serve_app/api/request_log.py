@@ -78,7 +78,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_noting)
         except ClientDisconnect:
-            status = status or _CLIENT_LEFT
+            pass
         except Exception:
             logger.exception("request failed", extra={"matting_request_id": request_id})
             if status:  # too late for another answer
@@ -88,7 +88,8 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - start
             route = route_of(scope, prefix)
-            self._observer.answered(route, status or _CLIENT_LEFT, seconds)
+            status = status or _CLIENT_LEFT  # cancelled, where nothing was raised
+            self._observer.answered(route, status, seconds)
             fields = {
                 "matting_request_id": request_id,
                 "method": scope["method"],

@@ -10,8 +10,14 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
+from serve_app.api.app import build_api
 from serve_app.api.removebg.parameters import translate
+from serve_app.api.service import LocalMatting
+from serve_app.engines.fake import FakeEngine
+from serve_app.settings import Settings
 from tests.api.conftest import Post
 from tests.conftest import encoded, picture
 
@@ -413,6 +419,13 @@ def test_unknown_paths_and_methods_answer_in_the_same_shape(client: httpx.Client
     response = client.get(URL)
     assert (response.status_code, fault(response)) == (405, "invalid_request")
     assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", [URL, "/v1.0/nothing", "/api/remove"])
+def test_a_websocket_is_refused(settings: Settings, path: str) -> None:
+    app = build_api(LocalMatting(FakeEngine(), settings), settings, {})
+    with pytest.raises(WebSocketDisconnect), TestClient(app).websocket_connect(path):
+        pass
 
 
 def test_a_preflight_is_answered(client: httpx.Client) -> None:

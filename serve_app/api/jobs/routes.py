@@ -76,11 +76,12 @@ class JobRoutes:
         progress = await asyncio.to_thread(read_progress, folder.events)
         if progress.finished is not None and after >= progress.last_id:
             return Response(status_code=204)  # tells an EventSource that there is no more
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type="text/event-stream")
         request.state.in_flight.leave()  # it may last for hours, and goes on with another service
         return StreamingResponse(
-            event_stream(folder, after),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            event_stream(folder, after), headers=headers, media_type="text/event-stream"
         )
 
     async def result(self, request: Request) -> Response:

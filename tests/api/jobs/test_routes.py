@@ -98,6 +98,19 @@ def sent_events(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]
     return events
 
 
+def test_head_of_events_ends_at_once(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings = make_settings(jobs={"storage": str(tmp_path)})
+    with serving(settings, Slow(FakeEngine(), settings)) as url, caller(url) as client:
+        status = made(client, *[("a.png", square(9))] * 60)
+        head = client.head(status["events_url"])
+        assert head.headers["content-type"].startswith("text/event-stream")
+        # On the same connection, which a stream that nobody reads would hold up to the job's end.
+        assert client.get(status["status_url"]).json()["state"] in ("queued", "running")
+        client.delete(status["status_url"])
+
+
 def test_events_go_on_where_the_client_left_off(client: httpx.Client) -> None:
     status = made(client, ("a.png", square(1)), ("b.png", b"no image"))
     events = sent_events(client.get(status["events_url"]))  # up to the job's end
