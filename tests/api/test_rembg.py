@@ -120,7 +120,7 @@ def test_what_is_missing_is_422(client: httpx.Client) -> None:
 
 
 def test_pages_of_other_origins_may_call_it(client: httpx.Client, photo: bytes) -> None:
-    """rembg's own server lets them."""
+    """As they may call rembg's own server."""
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     for answer in (client.options(URL, headers=asked), post(client, photo), client.get(URL)):
         assert answer.headers["access-control-allow-origin"] == "*"

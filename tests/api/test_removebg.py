@@ -84,7 +84,7 @@ def test_the_json_envelope(client: httpx.Client, photo: bytes) -> None:
 def test_json_that_is_not_liked_better_gives_the_image(
     client: httpx.Client, photo: bytes, accept: str
 ) -> None:
-    """remove.bg's own example for Node writes what axios, with the first of these, gets to a file."""
+    """As axios asks with the first of these; remove.bg's own example for Node saves its answer."""
     response = client.post(URL, files={"image_file": photo}, headers={"Accept": accept})
     assert opened(response).size == (160, 90)
 

@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,8 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.received.append(({k.lower(): v for k, v in self.headers.items()}, body))
         if "*/*" not in self.headers.get("accept", "*/*"):
-            return self._answer(406, b"")  # as frameworks do that negotiate; ours is no image
-        self._answer(500 if len(self.server.received) == 1 else 204, b"")
+            self._answer(406, b"")  # as frameworks do that negotiate; ours is no image
+        else:
+            self._answer(500 if len(self.server.received) == 1 else 204, b"")
 
     def do_GET(self) -> None:
         url = self.server.url
@@ -56,10 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         manifest = "\r\n".join(["uri,name,format", *rows]).encode()
         bodies = {"/photo.png": square(200), "/manifest.csv": manifest, "/text": b"\xff\xfe"}
-        if self.path.endswith(".csv") and "*/*" not in self.headers["accept"]:
-            return self._answer(406, b"")
         body = bodies.get(self.path)
-        self._answer(404 if body is None else 200, body or b"")
+        if self.path.endswith(".csv") and "*/*" not in self.headers["accept"]:
+            self._answer(406, b"")
+        else:
+            self._answer(404 if body is None else 200, body or b"")
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -163,12 +166,23 @@ PRESETS = load_presets(resolve_path(Settings().presets_path))
         ("", MissingImage, "no rows"),
         ("uri\n", MissingImage, "no rows"),
         ("url\nhttp://a/\n", InputError, "no column 'uri'"),
-        ("uri\n" + "http://a/\n" * 4, InputError, "4 rows .* limit is 3"),
+        ("uri\n" + "http://a/\n" * 4, InputError, "over 3 rows in the manifest"),
     ],
 )
 def test_a_manifest_is_refused_by_name(text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         read_manifest(text.encode(), lambda own: resolve_options(own, PRESETS), 3)
+
+
+def test_a_manifest_of_far_too_many_rows_is_not_read_whole() -> None:
+    data = b"uri\n" + b"a\n" * 200_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="over 3 rows"):
+            read_manifest(data, lambda own: resolve_options(own, PRESETS), 3)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000  # bytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_row_of_another_length() -> None:
