@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from serve_app.api.access import Access
 from serve_app.api.batch_form import Presets
-from serve_app.api.jobs.events import read_progress
+from serve_app.api.jobs.events import Progress, read_progress
 from serve_app.api.jobs.intake import Intake
 from serve_app.api.jobs.runner import Runner
 from serve_app.api.jobs.status import status_json
@@ -73,7 +73,7 @@ class JobRoutes:
         """What happens, as server-sent events, from where the client left off."""
         folder, _ = await self._find(request)
         after = last_event_id(request)
-        progress = await asyncio.to_thread(read_progress, folder.events)
+        progress = await self._progress(folder)
         if progress.finished is not None and after >= progress.last_id:
             return Response(status_code=204)  # tells an EventSource that there is no more
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -87,7 +87,7 @@ class JobRoutes:
     async def result(self, request: Request) -> Response:
         """The ZIP; parts of it for who asks with Range."""
         folder, job = await self._find(request)
-        progress = await asyncio.to_thread(read_progress, folder.events)
+        progress = await self._progress(folder)
         if progress.state == "failed":
             raise NotFound("the job failed and has no result: its status says why")
         if progress.state != "done":
@@ -123,6 +123,12 @@ class JobRoutes:
             f"the job was deleted, or finished over {self._keep_s:g} s ago: send its images again, "
             "with a new Idempotency-Key"
         )
+
+    async def _progress(self, folder: JobFolder) -> Progress:
+        try:
+            return await asyncio.to_thread(read_progress, folder.events)
+        except FileNotFoundError as exc:  # deleted meanwhile
+            raise no_such_job(folder.id) from exc
 
     async def _status(
         self, folder: JobFolder, job: Job, status: int, headers: dict[str, str]

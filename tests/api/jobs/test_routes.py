@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from serve_app.api.jobs.events import Progress, read_progress
+from serve_app.api.jobs.storage import JobStorage
 from serve_app.api.service import LocalMatting
 from serve_app.engines.fake import FakeEngine
 from serve_app.options import Options
@@ -188,6 +191,36 @@ def test_a_deleted_job_is_gone(make_settings: Callable[..., Settings], tmp_path:
         assert client.delete(status["status_url"]).status_code == 204
         assert code(client.get(status["status_url"])) == (410, "job_expired")
     assert folders(tmp_path / status["id"]) == {"job.json", "expired"}
+
+
+def test_a_job_deleted_by_several_at_once(tmp_path: Path) -> None:
+    storage = JobStorage(tmp_path, keep_s=60)
+    for number in range(20):
+        draft = storage.draft()
+        draft.results.mkdir()
+        (draft.path / "job.json").write_text("{}")
+        job = storage.publish(draft, f"{number:032x}")
+        assert job is not None
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(storage.delete, [job] * 8))
+        assert folders(job.path) == {"job.json", "expired"}
+    assert not [name for name in folders(tmp_path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("what", ["events", "result"])
+def test_a_job_deleted_between_two_looks_at_it(
+    client: httpx.Client, storage: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    status = made(client, ("a.png", square(1)))
+    ended(client, status["status_url"])
+
+    def read_and_delete(path: Path) -> Progress:
+        progress = read_progress(path)
+        path.unlink()
+        return progress
+
+    monkeypatch.setattr("serve_app.api.jobs.routes.read_progress", read_and_delete)
+    assert code(client.get(f"{status['status_url']}/{what}")) == (404, "not_found")
 
 
 REFUSED: list[tuple[dict[str, Any], tuple[int, str]]] = [
