@@ -11,8 +11,9 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -32,6 +33,7 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3
 _MAX_URL = 2048  # characters
+_RESOLVING = 16  # names at once
 
 _NAME = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
@@ -72,22 +74,32 @@ class _Target:
         ]
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Ask the system's resolver for all addresses of a name."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+class Resolver:
+    """Asks the system's resolver for all addresses of a name.
+
+    In threads of its own: a name server that never answers holds one for long after its caller has
+    given up, and the event loop's own threads have other things to do.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_RESOLVING, "resolver")
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await loop.run_in_executor(self._threads, ask)
+        return [str(address[0]) for *_, address in found]
 
 
 class Remote:
     """Fetches images where the settings allow it."""
 
     def __init__(
-        self, settings: RemoteSettings, max_bytes: int, resolve: Resolve = resolve
+        self, settings: RemoteSettings, max_bytes: int, resolve: Resolve | None = None
     ) -> None:
         self._settings = settings
         self._max_bytes = max_bytes
-        self._resolve = resolve
+        self._resolve = resolve or Resolver()
 
     async def fetch(self, url: str) -> bytes:
         """Return the body behind `url`.

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -186,6 +187,26 @@ def test_a_resolver_that_changes_its_mind_changes_nothing(
         fetch("http://rebinding.test/", resolve=answering(["93.184.216.34"], ["127.0.0.1"]))
     assert connected == ["93.184.216.34"]
     assert redirected.connections == 0
+
+
+def test_names_that_take_long_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object, **__: object) -> None:
+        time.sleep(2)
+        raise socket.gaierror
+
+    async def run() -> float:
+        remote = Remote(RemoteSettings(enabled=True, timeout_s=0.5), max_bytes=1)
+        fetches = [asyncio.create_task(remote.fetch("http://slow.test/")) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        start = time.monotonic()
+        await asyncio.to_thread(lambda: None)
+        took_s = time.monotonic() - start
+        errors = await asyncio.gather(*fetches, return_exceptions=True)
+        assert {type(error) for error in errors} == {DownloadTimeout}
+        return took_s
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    assert asyncio.run(run()) < 1
 
 
 def allowed(photo_host: str, **settings: object) -> RemoteSettings:
