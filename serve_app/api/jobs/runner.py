@@ -50,12 +50,12 @@ class Runner:
 
     async def _look(self) -> None:
         while True:
+            self._news.clear()  # first: what comes while this looks may have come too late for it
             try:
                 for folder, lease in await asyncio.to_thread(self._claim):
                     self._begin(folder, lease)
             except OSError:
                 logger.exception("the jobs' storage cannot be read")
-            self._news.clear()
             try:
                 async with asyncio.timeout(self._lease_s / _LOOKS):
                     await self._news.wait()
