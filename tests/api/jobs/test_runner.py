@@ -5,8 +5,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from serve_app.api.jobs.runner import Runner
 from serve_app.api.jobs.storage import JobFolder, JobStorage
+from serve_app.settings import Settings
+from tests.api.conftest import serving
+from tests.api.jobs.conftest import caller, ended, images, square
 
 
 class LateStorage(JobStorage):
@@ -56,3 +61,21 @@ def test_a_job_that_comes_while_the_storage_is_looked_at_waits_for_nothing(tmp_p
             await runner.stop()
 
     asyncio.run(run())
+
+
+def test_an_upload_is_not_taken_for_one_that_was_left(
+    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica looks for work between the end of an upload and the rename to a job."""
+    other = Runner(JobStorage(tmp_path, keep_s=60), Noting(), lease_s=60)  # type: ignore[arg-type]
+    publish = JobStorage.publish
+
+    def look_and_publish(storage: JobStorage, draft: JobFolder, id: str) -> JobFolder | None:
+        other._claim()
+        return publish(storage, draft, id)
+
+    monkeypatch.setattr(JobStorage, "publish", look_and_publish)
+    with serving(make_settings(jobs={"storage": str(tmp_path)})) as url, caller(url) as client:
+        response = client.post("/v1/jobs", files=images(("a.png", square(200))))
+        assert response.status_code == 202, response.text
+        assert ended(client, response.headers["location"])["state"] == "done"
