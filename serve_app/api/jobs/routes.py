@@ -97,8 +97,13 @@ class JobRoutes:
                 "its state is done",
                 retry_after=_RETRY_AFTER_S,
             )
+        try:
+            found = await asyncio.to_thread(folder.result.stat)
+        except FileNotFoundError as exc:  # deleted meanwhile
+            raise no_such_job(folder.id) from exc
+        name = f"matting-{job.id[:8]}.zip"
         return FileResponse(
-            folder.result, media_type="application/zip", filename=f"matting-{job.id[:8]}.zip"
+            folder.result, media_type="application/zip", filename=name, stat_result=found
         )
 
     async def _find(self, request: Request) -> tuple[JobFolder, Job]:

@@ -23,6 +23,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,8 @@ class JobStorage:
                 if _age_s(folder.path / "expired") > self._keep_s:
                     self.remove(folder)
             elif folder.is_settled and _age_s(folder.path / "settled") > self._keep_s:
-                folder.expire()
+                with suppress(FileNotFoundError):  # another replica is about it, or it was deleted
+                    folder.expire()
 
     def _paths(self) -> list[Path]:
         return sorted(self._root.iterdir()) if self._root.is_dir() else []

@@ -207,16 +207,33 @@ def test_a_job_deleted_by_several_at_once(tmp_path: Path) -> None:
     assert not [name for name in folders(tmp_path) if name.startswith(".")]
 
 
-@pytest.mark.parametrize("what", ["events", "result"])
+def test_several_replicas_empty_what_is_past_its_time(tmp_path: Path) -> None:
+    storages = [JobStorage(tmp_path, keep_s=60) for _ in range(4)]
+    for number in range(30):
+        folder = tmp_path / f"{number:032x}"
+        (folder / "results").mkdir(parents=True)
+        for name in ("job.json", "settled", "events.jsonl", "result.zip"):
+            (folder / name).touch()
+        os.utime(folder / "settled", (0, 0))
+    with ThreadPoolExecutor(len(storages)) as pool:
+        list(pool.map(JobStorage.clean, storages))
+    for folder in storages[0].jobs():
+        assert folders(folder.path) == {"job.json", "settled", "expired"}
+
+
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [("events", "events.jsonl"), ("result", "events.jsonl"), ("result", "result.zip")],
+)
 def test_a_job_deleted_between_two_looks_at_it(
-    client: httpx.Client, storage: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, what: str, file: str
 ) -> None:
     status = made(client, ("a.png", square(1)))
     ended(client, status["status_url"])
 
     def read_and_delete(path: Path) -> Progress:
         progress = read_progress(path)
-        path.unlink()
+        path.with_name(file).unlink(missing_ok=True)
         return progress
 
     monkeypatch.setattr("serve_app.api.jobs.routes.read_progress", read_and_delete)
