@@ -165,6 +165,31 @@ def test_names_are_cleaned_and_numbered(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("name=image; filename=a.png; filename*=utf-8''a.png", "a.png"),  # .NET
+        (
+            """name=image; filename="=?utf-8?B?54yrLnBuZw==?="; filename*=utf-8''%E7%8C%AB.png""",
+            "猫.png",
+        ),
+        ("""name="image"; filename*=UTF-8'en'%E7%8C%AB%201.png""", "猫 1.png"),  # urllib3 1.24
+        ("""name="image"; filename="a.png"; filename*=utf-8''b.png""", "a.png"),
+        ('name="image"; filename="猫.png"', "猫.png"),
+        ('name="image"; filename="%E7%8C%AB.png"', "%E7%8C%AB.png"),
+    ],
+)
+def test_names_as_clients_send_them(client: httpx.Client, disposition: str, name: str) -> None:
+    head = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+    body = head.encode() + square(9) + b"\r\n--x--\r\n"
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    archive, manifest = unzipped(client.post(URL, content=body, headers=form))
+    assert [entry["name"] for entry in manifest["files"]] == [name]
+    assert archive.namelist() == [name, "manifest.json"]
+    single = client.post(URL.removesuffix("/batch"), content=body, headers=form)
+    assert single.status_code == 200, single.text
+
+
+@pytest.mark.parametrize(
     ("filename", "stem"),
     [
         ("a.tar.gz", "a.tar"),
