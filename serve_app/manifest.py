@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,14 +32,15 @@ class ManifestRow:
     error: InputError | None = None
 
 
-def read_csv(data: bytes) -> list[dict[str | Any, str | Any]]:
-    """The rows of a CSV with a header line.
+def read_csv(data: bytes, most: int | None = None) -> list[dict[str | Any, str | Any]]:
+    """The rows of a CSV with a header line, `most` of them at most.
 
     Raises:
         InputError: no CSV in UTF-8.
     """
     try:
-        return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        return list(islice(rows, most))
     except (UnicodeDecodeError, csv.Error) as exc:
         raise InputError(f"the manifest is no CSV in UTF-8: {exc}") from exc
 

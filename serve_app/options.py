@@ -143,7 +143,7 @@ def resolve_options(
     own = {k: v for k, v in given.items() if v not in ("", None)}
     preset = str(own.pop("preset", DEFAULT_PRESET))
     if preset not in presets:
-        raise InvalidOption(f"preset={preset}: it must be one of {', '.join(presets)}")
+        raise InvalidOption(f"preset={preset[:64]}: it must be one of {', '.join(presets)}")
     values = {**presets[preset], **own}
     if values.get("scale", "original") != "original":
         values.setdefault("position", "center")
@@ -193,7 +193,7 @@ def _settle_output(options: Options, own: Mapping[str, Any], has_image: bool) ->
     asked = own.get("output")
     if has_image and own.get("background", "transparent") != "transparent":
         raise InvalidOption(
-            f"background={own['background']} and a background_image: give one of the two"
+            f"background={own['background'][:64]} and a background_image: give one of the two"
         )
     if asked == "composite" and not has_background:
         raise InvalidOption(
@@ -214,7 +214,7 @@ def _explain(exc: ValidationError) -> str:
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         known = ", ".join(["preset", *Options.model_fields])
-        return f"unknown option '{name}': the options are {known}"
+        return f"unknown option '{name[:64]}': the options are {known}"
     value = str(problem["input"])[:64]
     context = problem.get("ctx", {})
     rule = {

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import unicodedata
 import zipfile
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -17,7 +18,8 @@ EXTENSIONS = {
 }
 
 _IN_MEMORY = 4_000_000  # bytes that wait for a slow reader in memory; more wait on disk
-_MAX_STEM = 100  # characters; file systems take 255 bytes
+_MAX_STEM = 100  # characters
+_MAX_STEM_BYTES = 240  # in UTF-8: file systems take 255, with number and extension
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
 
@@ -59,22 +61,32 @@ class OutputNames:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._numbers: dict[str, int] = {}  # the last one of each name
 
     def name(self, filename: str, media_type: str) -> str:
         """Name the output of `filename`: its last path part, cleaned, numbered where taken."""
         stem, extension = safe_stem(filename), EXTENSIONS[media_type]
-        name, number = stem + extension, 1
-        while name.lower() in self._taken:
+        name = stem + extension
+        first = _same(name)
+        number = self._numbers.get(first, 1)
+        while _same(name) in self._taken:
             number += 1
             name = f"{stem}-{number}{extension}"
-        self._taken.add(name.lower())
+        self._numbers[first] = number
+        self._taken.add(_same(name))
         return name
+
+
+def _same(name: str) -> str:
+    """What two names have in common that some file system takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def safe_stem(filename: str) -> str:
     """The last part of a path without its extension and without what a file system refuses."""
     last = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    stem = PurePosixPath(_UNSAFE.sub("_", last)).stem.strip(" .")[:_MAX_STEM].rstrip(" .")
+    stem = PurePosixPath(_UNSAFE.sub("_", last)).stem.strip(" .")[:_MAX_STEM]
+    stem = stem.encode()[:_MAX_STEM_BYTES].decode("utf-8", "ignore").rstrip(" .")
     if not stem:
         return "image"
     return f"_{stem}" if _DEVICES.fullmatch(stem) else stem

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve_app.api.parts import Part
-from serve_app.api.reading import merged_options
+from serve_app.api.reading import MAX_OPTION, merged_options
 from serve_app.errors import FileTooLarge, InputError, InvalidOption, MissingImage
 from serve_app.options import Options, resolve_options
 from serve_app.settings import Limits
@@ -13,7 +13,6 @@ from serve_app.settings import Limits
 Presets = Mapping[str, Mapping[str, Any]]
 
 _MAX_FIELDS = 100
-_MAX_FIELD = 1000  # bytes of an option
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,9 @@ class BatchForm:
         self._background = part.data or None
 
     def _take_option(self, part: Part) -> None:
-        if part.size > _MAX_FIELD or len(self._pairs) >= _MAX_FIELDS:
+        if part.size > MAX_OPTION or len(self._pairs) >= _MAX_FIELDS:
             raise InvalidOption(
-                f"option '{part.name[:60]}' is longer than {_MAX_FIELD} bytes, or there are over "
+                f"option '{part.name[:60]}' is longer than {MAX_OPTION} bytes, or there are over "
                 f"{_MAX_FIELDS} of them: no batch needs that"
             )
         self._pairs = [*self._pairs, (part.name, part.text)]

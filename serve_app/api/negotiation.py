@@ -1,5 +1,6 @@
-"""The answer's format where none is asked for: from `Accept` (RFC 9110, section 12.5.1)."""
+"""What the answer is where only `Accept` says it (RFC 9110, section 12.5.1)."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 ImageFormat = Literal["png", "webp", "jpeg", "zip"]
@@ -22,13 +23,27 @@ def preferred_format(accept: str) -> ImageFormat:
     best: ImageFormat = "png"
     best_rank = (0.0, 0)
     for media_type, name in _OFFERS:
-        major = media_type.partition("/")[0]
-        candidates = ((media_type, 2), (f"{major}/*", 1), ("*/*", 0))
-        pattern, precision = next((c for c in candidates if c[0] in weights), ("", 0))
-        rank = (weights.get(pattern, 0.0), precision)
+        rank = _rank(weights, media_type)
         if rank > best_rank and rank[0] > 0:
             best, best_rank = name, rank
     return best
+
+
+def prefers_json(accept: str) -> bool:
+    """Whether JSON is liked better than an image, and not merely named beside `*/*`.
+
+    Libraries do that on every request, whatever it is for: `application/json, text/plain, */*`.
+    """
+    weights = _weights(accept)
+    return _rank(weights, "application/json")[0] > _rank(weights, "image/png")[0]
+
+
+def _rank(weights: Mapping[str, float], media_type: str) -> tuple[float, int]:
+    """How much a type is liked, and how precisely it is named."""
+    major = media_type.partition("/")[0]
+    candidates = ((media_type, 2), (f"{major}/*", 1), ("*/*", 0))
+    pattern, precision = next((c for c in candidates if c[0] in weights), ("", 0))
+    return weights.get(pattern, 0.0), precision
 
 
 def _weights(accept: str) -> dict[str, float]:

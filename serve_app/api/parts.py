@@ -1,8 +1,10 @@
 """The parts of a multipart body, one by one while it is still being received (RFC 7578)."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 _MAX_HEADERS = 16  # in one part
 _MAX_PARTS = 100  # in a form that is no batch
+
+# RFC 7578 forbids this spelling of a file's name (RFC 5987), yet .NET sends it beside, and old
+# versions of urllib3 in place of, the plain one.
+_EXTENDED_NAME = re.compile(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
+_ENCODED_WORD = b"=?"  # how .NET begins a plain name that is no ASCII; nobody reads that
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,11 @@ class _Collector:
             part.data = bytearray()
 
     def on_part_end(self) -> None:
-        _, options = parse_options_header(self._part.headers.get(b"content-disposition"))
-        name, filename = (_text(options.get(key, b"")) for key in (b"name", b"filename"))
+        disposition = self._part.headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        name, filename = _text(options.get(b"name", b"")), _filename(disposition, options)
         data, size = bytes(self._part.data), self._part.size
-        self.complete.append(Part(name, filename, b"filename" in options, data, size))
+        self.complete.append(Part(name, filename or "", filename is not None, data, size))
         self._part = _Growing()
 
     def on_end(self) -> None:
@@ -130,6 +138,15 @@ def _callbacks(collector: _Collector) -> "MultipartCallbacks":
         "on_part_end": collector.on_part_end,
         "on_end": collector.on_end,
     }
+
+
+def _filename(disposition: bytes, options: Mapping[bytes, bytes]) -> str | None:
+    """A part's file name; None where it is no file."""
+    plain = options.get(b"filename")
+    extended = _EXTENDED_NAME.search(disposition)
+    if extended and (plain is None or plain.startswith(_ENCODED_WORD)):
+        return unquote(extended[1].decode("latin-1"))
+    return None if plain is None else _text(plain)
 
 
 def _text(value: bytes) -> str:

@@ -11,6 +11,7 @@ from serve_app.settings import Limits
 from serve_app.types import Upload
 
 FILES = ("image", "background_image", "trimap")
+MAX_OPTION = 1000  # bytes of an option's text
 
 _FORM_OVERHEAD = 1_000_000  # bytes of a multipart body that are not files: boundaries, fields
 
@@ -29,7 +30,7 @@ async def read_matting_request(request: Request, limits: Limits) -> tuple[Upload
     if kind == "multipart/form-data":
         pieces = receive_body(request, len(FILES) * limits.max_bytes + _FORM_OVERHEAD, limits)
         parts = await read_form(content_type, pieces, limits.max_bytes)
-        fields = [(part.name, part.text) for part in parts if not part.is_file]
+        fields = _fields([part for part in parts if not part.is_file])
         files = _files([part for part in parts if part.is_file], limits)
         return _upload(files, fields), merged_options([*query, *fields])
     if kind.startswith("image/") or kind == "application/octet-stream":
@@ -39,6 +40,16 @@ async def read_matting_request(request: Request, limits: Limits) -> tuple[Upload
             raise MissingImage(f"the body is empty: {_HOW}")
         return Upload(body), merged_options(query)
     raise MissingImage(f"no image in a body of content type '{kind[:64]}': {_HOW}")
+
+
+def _fields(parts: list[Part]) -> list[tuple[str, str]]:
+    for part in parts:
+        if part.size > MAX_OPTION and part.name not in FILES:
+            raise InvalidOption(
+                f"option '{part.name[:60]}' has {part.size:,} bytes, the limit is {MAX_OPTION:,}: "
+                "no value needs more"
+            )
+    return [(part.name, part.text) for part in parts]
 
 
 def _files(parts: list[Part], limits: Limits) -> dict[str, bytes]:
@@ -72,11 +83,9 @@ def _upload(files: Mapping[str, bytes], fields: list[tuple[str, str]]) -> Upload
 
 
 def merged_options(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Each option once; one that is empty is not given. Raises InvalidOption."""
     options: dict[str, str] = {}
     for name, value in pairs:
-        if name in FILES and not value:
-            continue
-        if options.get(name, value) != value:
-            raise InvalidOption(f"option '{name}' is given twice: give it once")
-        options[name] = value
+        if value and options.setdefault(name, value) != value:
+            raise InvalidOption(f"option '{name[:60]}' is given twice: give it once")
     return options

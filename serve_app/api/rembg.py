@@ -119,7 +119,7 @@ class RembgRoutes:
         places = dict.fromkeys(values, "query")
         content_type = request.headers.get("content-type", "")
         parts = []
-        if content_type.startswith("multipart/form-data"):
+        if content_type.lower().startswith("multipart/form-data"):  # as all media types
             pieces = receive_body(request, self._limits.max_bytes + _OVERHEAD, self._limits)
             parts = await read_form(content_type, pieces, self._limits.max_bytes)
         fields = {p.name: p.text for p in parts if not p.is_file and p.name not in QUERY_ALWAYS}

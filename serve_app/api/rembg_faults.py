@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from serve_app.api.cross_origin import CrossOrigin
 from serve_app.api.observer import refuse
 from serve_app.api.problems import internal_error
 from serve_app.errors import (
@@ -39,7 +40,7 @@ def mounted(routes: list[Route]) -> Mount:
         HTTPException: _handle_http_exception,
         Exception: _handle_bug,
     }
-    middleware = [Middleware(ExceptionMiddleware, handlers=handlers)]
+    middleware = [Middleware(CrossOrigin), Middleware(ExceptionMiddleware, handlers=handlers)]
     return Mount("/api", routes=routes, middleware=middleware)
 
 

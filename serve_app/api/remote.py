@@ -11,14 +11,16 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 import httpx
 
+from serve_app import __version__
 from serve_app.api.addresses import is_public
 from serve_app.errors import DownloadFailed, DownloadTimeout, FileTooLarge, UrlNotAllowed
 from serve_app.settings import RemoteSettings
@@ -31,10 +33,14 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3
 _MAX_URL = 2048  # characters
+_RESOLVING = 16  # names at once
 
 _NAME = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 _UNQUOTED = "%/:;=@!$&'()*+,?~[]"
+
+# An image above all, but a manifest is a file, too.
+_ACCEPT = (b"Accept", b"image/*, */*;q=0.5")
 
 _REFUSAL = (
     "the URL is not one that this service fetches: send the file itself, or an http(s) URL of a "
@@ -60,26 +66,40 @@ class _Target:
     def headers(self) -> list[tuple[bytes | str, bytes | str]]:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        # Not compressed: a bound on what is received is then one on what is held.
-        return [("Host", host + port), ("Accept", "image/*"), ("Accept-Encoding", "identity")]
+        return [
+            ("Host", host + port),
+            ("User-Agent", f"cvunet-serve/{__version__}"),  # some hosts refuse who says nothing
+            # Not compressed: a bound on what is received is then one on what is held.
+            ("Accept-Encoding", "identity"),
+        ]
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Ask the system's resolver for all addresses of a name."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+class Resolver:
+    """Asks the system's resolver for all addresses of a name.
+
+    In threads of its own: a name server that never answers holds one for long after its caller has
+    given up, and the event loop's own threads have other things to do.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_RESOLVING, "resolver")
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await loop.run_in_executor(self._threads, ask)
+        return [str(address[0]) for *_, address in found]
 
 
 class Remote:
     """Fetches images where the settings allow it."""
 
     def __init__(
-        self, settings: RemoteSettings, max_bytes: int, resolve: Resolve = resolve
+        self, settings: RemoteSettings, max_bytes: int, resolve: Resolve | None = None
     ) -> None:
         self._settings = settings
         self._max_bytes = max_bytes
-        self._resolve = resolve
+        self._resolve = resolve or Resolver()
 
     async def fetch(self, url: str) -> bytes:
         """Return the body behind `url`.
@@ -129,11 +149,11 @@ class Remote:
             target, backend = self._open(url)
             async with (
                 httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
-                pool.stream("GET", target.wire, headers=target.headers) as response,
+                pool.stream("GET", target.wire, headers=[*target.headers, _ACCEPT]) as response,
             ):
                 if response.status not in _REDIRECTS:
                     return await self._body(response)
-                url = urljoin(url, _location(response))
+                url = _joined(url, _location(response))
         raise DownloadFailed(_FAILURE)
 
     async def _post(self, url: str, body: bytes, headers: list[tuple[str, str]]) -> int:
@@ -230,5 +250,15 @@ def _parse(url: str) -> _Target:
 def _location(response: httpcore.Response) -> str:
     for name, value in response.headers:
         if name.lower() == b"location":
-            return value.decode("latin-1")
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                return value.decode("latin-1")
     raise DownloadFailed(_FAILURE)
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as exc:  # a bad bracket
+        raise UrlNotAllowed(_REFUSAL) from exc

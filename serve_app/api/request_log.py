@@ -22,6 +22,11 @@ _CLIENT_LEFT = 499  # for the log alone, as nginx writes it: nobody is there to 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a client's id is one that is taken over."""
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
 def log_fields(fields: Mapping[str, object]) -> None:
     """For logs in JSON, as those of replicas are."""
     logger.info("request", extra=fields)
@@ -56,7 +61,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if is_request_id(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["log"] = {}
@@ -78,7 +83,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_noting)
         except ClientDisconnect:
-            status = status or _CLIENT_LEFT
+            pass
         except Exception:
             logger.exception("request failed", extra={"matting_request_id": request_id})
             if status:  # too late for another answer
@@ -88,7 +93,8 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - start
             route = route_of(scope, prefix)
-            self._observer.answered(route, status or _CLIENT_LEFT, seconds)
+            status = status or _CLIENT_LEFT  # cancelled, where nothing was raised
+            self._observer.answered(route, status, seconds)
             fields = {
                 "matting_request_id": request_id,
                 "method": scope["method"],

@@ -1,7 +1,7 @@
 """What the calls about jobs send, and how they go on after a break."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from serve_app.client.wire import (
     error_of,
     retry_delay,
 )
+from serve_app.errors import JobExpired
 
 _JOBS = "/v1/jobs"
 _PART_BEYOND = 416  # Range Not Satisfiable: there is nothing after what we have
@@ -73,7 +74,8 @@ def status_of(id: str, tries: int) -> Flow[JobStatus]:
 
 
 def deleted(id: str, tries: int) -> Flow[None]:
-    yield from insisted(lambda: Send("DELETE", f"{_JOBS}/{id}"), tries)
+    with suppress(JobExpired):  # the answer to an earlier attempt was lost, or it is past its time
+        yield from insisted(lambda: Send("DELETE", f"{_JOBS}/{id}"), tries)
 
 
 def waited(id: str, on_event: Callable[[JobEvent], object] | None, tries: int) -> Flow[JobStatus]:

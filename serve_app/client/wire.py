@@ -138,7 +138,7 @@ def batch_form(
         for name, value in options.items():
             yield _part(boundary, f'name="{name}"') + _text(value).encode() + b"\r\n"
         for path in paths:
-            filename = path.name.replace('"', "%22").replace("\r", " ").replace("\n", " ")
+            filename = _name(path).replace('"', "%22").replace("\r", " ").replace("\n", " ")
             yield _part(boundary, f'name="image"; filename="{filename}"')
             yield path.read_bytes() + b"\r\n"
         yield f"--{boundary}--\r\n".encode()
@@ -194,7 +194,12 @@ def _tree(base: type[MattingError]) -> Iterator[type[MattingError]]:
 def _file(image: Image) -> tuple[str, bytes]:
     if isinstance(image, bytes):
         return "image", image
-    return Path(image).name, Path(image).read_bytes()
+    return _name(Path(image)), Path(image).read_bytes()
+
+
+def _name(path: Path) -> str:
+    """A file's name as UTF-8 can say it: on Linux it is bytes of any kind."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _text(value: OptionValue) -> str:

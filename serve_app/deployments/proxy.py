@@ -8,10 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import problem_response
+from serve_app.api.request_log import is_request_id
 from serve_app.deployments.gathering import Gathers
 from serve_app.deployments.shedding import ShedsWhileFull
 from serve_app.errors import NotReady
@@ -30,7 +32,26 @@ def middleware() -> list[Middleware]:
         Middleware(RoutesFirst),
         Middleware(ShedsWhileFull, observer_of=RefusalMetrics),
         Middleware(Gathers),
+        Middleware(OneRequestId),
     ]
+
+
+class OneRequestId:
+    """ASGI middleware: takes off an id that the ingress would not take over.
+
+    Serve's proxy puts on the answer what the client sent, whatever it is, and where it sent nothing
+    makes an id that the ingress takes over: the answer and the log are to tell the same one.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = Headers(scope=scope).get("x-request-id") if scope["type"] == "http" else None
+        if given is not None and not is_request_id(given):
+            kept = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
+            scope = {**scope, "headers": kept}
+        await self._app(scope, receive, send)
 
 
 class RoutesFirst:

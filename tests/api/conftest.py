@@ -47,14 +47,20 @@ def serving(
 
 
 class _PhotoHost(BaseHTTPRequestHandler):
-    """`/photo.png`, `/list.csv` of it and `/missing`, `/to?<url>`, `/slow`, `/endless`, `/hop`."""
+    """`/photo.png`, `/list.csv` of it and `/missing`, `/to?<url>`, `/slow`, `/endless`, `/hop`,
+    `/é.png` by way of `/accents`.
+    """
 
     protocol_version = "HTTP/1.0"
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
-        if path == "/photo.png":
+        if path in ("/photo.png", "/%C3%A9.png"):
             self._answer(200, encoded(picture()))
+        elif path == "/accents":
+            self.send_response(302)
+            self.send_header("Location", "/é.png".encode().decode("latin-1"))  # sent as UTF-8
+            self.end_headers()
         elif path in ("/to", "/hop"):
             self.send_response(302)
             self.send_header("Location", query or "/hop")

@@ -165,12 +165,38 @@ def test_names_are_cleaned_and_numbered(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("name=image; filename=a.png; filename*=utf-8''a.png", "a.png"),  # .NET
+        (
+            """name=image; filename="=?utf-8?B?54yrLnBuZw==?="; filename*=utf-8''%E7%8C%AB.png""",
+            "猫.png",
+        ),
+        ("""name="image"; filename*=UTF-8'en'%E7%8C%AB%201.png""", "猫 1.png"),  # urllib3 1.24
+        ("""name="image"; filename="a.png"; filename*=utf-8''b.png""", "a.png"),
+        ('name="image"; filename="猫.png"', "猫.png"),
+        ('name="image"; filename="%E7%8C%AB.png"', "%E7%8C%AB.png"),
+    ],
+)
+def test_names_as_clients_send_them(client: httpx.Client, disposition: str, name: str) -> None:
+    head = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n"
+    body = head.encode() + square(9) + b"\r\n--x--\r\n"
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    archive, manifest = unzipped(client.post(URL, content=body, headers=form))
+    assert [entry["name"] for entry in manifest["files"]] == [name]
+    assert archive.namelist() == [name, "manifest.json"]
+    single = client.post(URL.removesuffix("/batch"), content=body, headers=form)
+    assert single.status_code == 200, single.text
+
+
+@pytest.mark.parametrize(
     ("filename", "stem"),
     [
         ("a.tar.gz", "a.tar"),
         ("猫 1.jpg", "猫 1"),
         ("a\x00b\n.png", "a_b_"),
         ("x" * 300 + ".png", "x" * 100),
+        ("猫" * 90 + ".png", "猫" * 80),  # 240 bytes
         ("con.png", "_con"),
         (".hidden", "hidden"),
         ("/", "image"),
@@ -185,6 +211,17 @@ def test_numbered_names_never_meet() -> None:
     names = OutputNames()
     given = [names.name(n, "image/png") for n in ("a-2.jpg", "a.jpg", "a.png", "A.gif")]
     assert given == ["a-2.png", "a.png", "a-3.png", "A-4.png"]
+    composed, decomposed = "\u00e9", "e\u0301"  # one file on macOS
+    given = [names.name(n, "image/png") for n in (composed, decomposed)]
+    assert given == [f"{composed}.png", f"{decomposed}-2.png"]
+
+
+def test_thousands_of_one_name_take_no_time() -> None:
+    names = OutputNames()
+    start = time.process_time()
+    given = [names.name("blob", "image/png") for _ in range(10_000)]
+    assert given[-1] == "blob-10000.png"
+    assert time.process_time() - start < 2
 
 
 def test_a_zip_is_read_while_it_is_written() -> None:

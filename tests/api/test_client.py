@@ -1,6 +1,7 @@
 """The Python client against a running service."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,17 @@ def test_a_file_and_its_bytes_give_the_same(service: str, photo: bytes, tmp_path
     assert by_path.media_type == "image/webp"
     assert (by_path.foreground.height, by_path.foreground.width) == (59, 59)
     assert by_path.save(tmp_path / "out.webp").read_bytes() == by_path.body
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its file names may be any bytes")
+def test_a_name_that_is_no_utf_8(service: str, photo: bytes, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(photo)
+    with Client(service) as client:
+        assert client.matte(path).media_type == "image/png"
+        (file,) = client.batch([path], tmp_path / "out").files
+    assert file.output == tmp_path / "out" / "caf\ufffd.png"
+    assert file.output.exists()
 
 
 def test_every_file_is_sent(service: str, photo: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serve_app.api.negotiation import preferred_format
+from serve_app.api.negotiation import preferred_format, prefers_json
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,20 @@ from serve_app.api.negotiation import preferred_format
 )
 def test_preferred_format(accept: str, expected: str) -> None:
     assert preferred_format(accept) == expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("application/json, */*;q=0.5", True),
+        ("application/json;q=0.5, image/*", False),
+        ("image/png, application/json;q=0", False),
+        ("application/json, text/plain, */*", False),  # of axios, whatever is asked for
+    ],
+)
+def test_prefers_json(accept: str, expected: bool) -> None:
+    assert prefers_json(accept) is expected

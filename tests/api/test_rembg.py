@@ -77,6 +77,12 @@ def test_accepted(client: httpx.Client, photo: bytes, form: dict[str, str]) -> N
     assert opened(post(client, photo, "?extras=%7B%22x%22%3A1%7D", **form)).mode == "RGBA"
 
 
+def test_a_media_type_in_capitals(client: httpx.Client, photo: bytes) -> None:
+    request = client.build_request("POST", URL, files={"file": photo})
+    head = request.headers["content-type"].replace("multipart/form-data", "Multipart/Form-Data")
+    opened(client.post(URL, content=request.read(), headers={"Content-Type": head}))
+
+
 @pytest.mark.parametrize(
     ("query", "form", "loc"),
     [
@@ -111,6 +117,13 @@ def test_what_is_missing_is_422(client: httpx.Client) -> None:
         422,
         {"detail": [{**missing, "loc": ["query", "url"]}]},
     )
+
+
+def test_pages_of_other_origins_may_call_it(client: httpx.Client, photo: bytes) -> None:
+    """As they may call rembg's own server."""
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    for answer in (client.options(URL, headers=asked), post(client, photo), client.get(URL)):
+        assert answer.headers["access-control-allow-origin"] == "*"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -188,6 +189,26 @@ def test_a_resolver_that_changes_its_mind_changes_nothing(
     assert redirected.connections == 0
 
 
+def test_names_that_take_long_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object, **__: object) -> None:
+        time.sleep(2)
+        raise socket.gaierror
+
+    async def run() -> float:
+        remote = Remote(RemoteSettings(enabled=True, timeout_s=0.5), max_bytes=1)
+        fetches = [asyncio.create_task(remote.fetch("http://slow.test/")) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        start = time.monotonic()
+        await asyncio.to_thread(lambda: None)
+        took_s = time.monotonic() - start
+        errors = await asyncio.gather(*fetches, return_exceptions=True)
+        assert {type(error) for error in errors} == {DownloadTimeout}
+        return took_s
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    assert asyncio.run(run()) < 1
+
+
 def allowed(photo_host: str, **settings: object) -> RemoteSettings:
     return RemoteSettings(enabled=True, test_hosts=[photo_host.removeprefix("http://")], **settings)
 
@@ -196,6 +217,7 @@ def test_a_file_is_fetched(photo_host: str, photo: bytes) -> None:
     assert fetch(f"{photo_host}/photo.png", allowed(photo_host)) == photo
     redirect = f"{photo_host}/to?/photo.png"
     assert fetch(redirect, allowed(photo_host)) == photo
+    assert fetch(f"{photo_host}/accents", allowed(photo_host)) == photo
 
 
 def test_proxies_of_the_environment_play_no_part(
@@ -222,6 +244,8 @@ def test_redirects_are_checked_as_the_first_url(photo_host: str, canary: Canary,
         ("/missing", DownloadFailed),
         ("/slow", DownloadTimeout),
         ("/endless", FileTooLarge),
+        ("/to?http://[::1", UrlNotAllowed),
+        ("/to?//[x", UrlNotAllowed),
     ],
 )
 def test_hosts_that_misbehave(photo_host: str, path: str, error: type[Exception]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import time
 import zipfile
 
@@ -9,8 +10,14 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
+from serve_app.api.app import build_api
 from serve_app.api.removebg.parameters import translate
+from serve_app.api.service import LocalMatting
+from serve_app.engines.fake import FakeEngine
+from serve_app.settings import Settings
 from tests.api.conftest import Post
 from tests.conftest import encoded, picture
 
@@ -69,6 +76,17 @@ def test_the_json_envelope(client: httpx.Client, photo: bytes) -> None:
     assert image.size == (160, 90)
     assert (data["foreground_top"], data["foreground_width"]) == (16, 59)
     assert response.headers["x-width"] == "160"
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/json, text/plain, */*", "application/json;q=0, image/png"]
+)
+def test_json_that_is_not_liked_better_gives_the_image(
+    client: httpx.Client, photo: bytes, accept: str
+) -> None:
+    """As axios asks with the first of these; remove.bg's own example for Node saves its answer."""
+    response = client.post(URL, files={"image_file": photo}, headers={"Accept": accept})
+    assert opened(response).size == (160, 90)
 
 
 @pytest.mark.parametrize("body", ["multipart", "urlencoded", "json"])
@@ -334,6 +352,7 @@ def test_bad_parameters(remove: Post, parameters: dict[str, str], code: str) -> 
         ("/text", "invalid_file_type"),
         ("/to?http://127.0.0.1:1/", "invalid_image_url"),
         ("/to?file:///etc/hostname", "invalid_image_url"),
+        ("/to?http://[::1", "invalid_image_url"),
     ],
 )
 def test_bad_urls(client: httpx.Client, photo_host: str, path: str, code: str) -> None:
@@ -359,6 +378,8 @@ def test_bad_images(client: httpx.Client, photo: bytes) -> None:
     assert code(photo[:400]) == "failed_to_read_image"
     assert code(b"no image") == "invalid_file_type"
     assert code(bytes(3_000_001)) == "file_too_large"
+    text = {"image_file_b64": (None, "A" * 6_000_000)}  # more than is kept of a part
+    assert fault(client.post(URL, files=text)) == "file_too_large"
     assert code(encoded(np.zeros((1500, 1500, 3), np.uint8))) == "resolution_too_high"
     assert code(encoded(np.zeros((1, 4001, 3), np.uint8))) == "invalid_dimensions"
     assert code(encoded(np.zeros((20, 20, 3), np.uint8))) == "unknown_foreground"
@@ -376,11 +397,35 @@ def test_no_source_and_unreadable_bodies(client: httpx.Client) -> None:
         assert (broken.status_code, fault(broken)) == (400, code)
 
 
+@pytest.mark.parametrize("name", ["size", "image_file_b64", "image_url"])
+def test_half_a_surrogate_pair_in_json(client: httpx.Client, photo_host: str, name: str) -> None:
+    fields = {"image_url": f"{photo_host}/missing"}
+    if name == "image_file_b64":
+        fields = {}
+    fields[name] = f"{fields.get(name, '')}\ud800"
+    head = {"content-type": "application/json"}
+    response = client.post(URL, content=json.dumps(fields), headers=head)
+    assert response.status_code == 400
+    assert fault(response) in {"invalid_size", "failed_to_read_image", "failed_image_download"}
+
+
+def test_an_empty_field_beside_a_given_one_is_none(client: httpx.Client, photo: bytes) -> None:
+    parts = [("image_file", ("a.png", photo)), ("format", (None, "jpg")), ("format", (None, ""))]
+    assert opened(client.post(URL, files=parts)).format == "JPEG"
+
+
 def test_unknown_paths_and_methods_answer_in_the_same_shape(client: httpx.Client) -> None:
     assert fault(client.get("/v1.0/nothing")) == "invalid_request"
     response = client.get(URL)
     assert (response.status_code, fault(response)) == (405, "invalid_request")
     assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", [URL, "/v1.0/nothing", "/api/remove"])
+def test_a_websocket_is_refused(settings: Settings, path: str) -> None:
+    app = build_api(LocalMatting(FakeEngine(), settings), settings, {})
+    with pytest.raises(WebSocketDisconnect), TestClient(app).websocket_connect(path):
+        pass
 
 
 def test_a_preflight_is_answered(client: httpx.Client) -> None:

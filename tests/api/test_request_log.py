@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import socket
+import time
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ from serve_app.settings import AccessSettings, Settings
 from tests.api.conftest import serving
 from tests.conftest import encoded, picture
 
+URL = "/v1/matting/batch"
 KEY = "a-key-that-nobody-may-read"
 PRIVATE = "private-value-of-the-query"
 
@@ -56,3 +59,18 @@ def test_no_line_holds_keys_queries_or_images(
     logged = everything(caplog.records)
     for secret in (KEY, PRIVATE, "private-name", repr(image[:16])[2:-1], image[-16:].hex()):
         assert secret not in logged
+
+
+def test_a_client_that_leaves_is_499(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n"
+    form = "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    with caplog.at_level(logging.INFO, "ray.serve.cvunet"), serving(settings) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall((head + form).encode())
+            time.sleep(0.2)
+        deadline = time.monotonic() + 10
+        while not (lines := [r for r in caplog.records if r.getMessage() == "request"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert [(line.path, line.status) for line in lines] == [(URL, 499)]  # type: ignore[attr-defined]

@@ -126,6 +126,29 @@ class TestProblems:
         answer = client.post("/v1/matting?erode=1", files={"image": PNG}, data={"erode": "2"})
         assert answer.json()["code"] == "invalid_option"
 
+    def test_an_empty_option_is_not_given(self, client: TestClient) -> None:
+        for first, second in (("", "jpeg"), ("jpeg", "")):
+            answer = client.post(
+                f"/v1/matting?format={first}", files={"image": PNG}, data={"format": second}
+            )
+            assert answer.headers["content-type"] == "image/jpeg", answer.text
+
+    @pytest.mark.parametrize("option", ["preset", "format", "colour"])
+    @pytest.mark.parametrize("size", [2000, 190_000, 250_000])  # the last one over max_bytes
+    def test_a_long_option_is_refused_and_not_sent_back(
+        self, client: TestClient, option: str, size: int
+    ) -> None:
+        answer = client.post("/v1/matting", files={"image": PNG}, data={option: "x" * size})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_option")
+        assert f"'{option}' has {size:,} bytes" in answer.json()["detail"]
+
+    @pytest.mark.parametrize("query", ["preset={}", "{}=1", "background={}"])
+    def test_errors_quote_no_more_than_the_beginning(self, client: TestClient, query: str) -> None:
+        files = {"image": PNG, "background_image": PNG}
+        answer = client.post(f"/v1/matting?{query.format('x' * 20_000)}", files=files)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_option")
+        assert len(answer.content) < 2000
+
     def test_a_broken_multipart_body(self, client: TestClient) -> None:
         headers = {"content-type": "multipart/form-data; boundary=x"}
         answer = client.post("/v1/matting", content=b"--x\r\nbroken", headers=headers)

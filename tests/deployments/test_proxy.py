@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from serve_app.deployments.proxy import RoutesFirst
+from serve_app.deployments.proxy import OneRequestId, RoutesFirst
 
 _SERVES = "Path '/v1/matting' not found. Ping http://.../-/routes for available routes."
 
@@ -62,3 +62,24 @@ def test_without_routes_for_long_it_is_not_ready() -> None:
     answer = ask(1000, timeout_s=0.2)
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Serve's of itself
+@pytest.mark.parametrize(("given", "kept"), [("mine-1", True), ("a b", False), ("a" * 200, False)])
+def test_the_answer_and_the_ingress_have_one_request_id(given: str, kept: bool) -> None:
+    from ray.serve._private.http_util import RequestIdMiddleware
+
+    async def tell(request: Request) -> Response:
+        return PlainTextResponse(request.headers["x-request-id"])
+
+    # The last of the proxy's middleware stands before all others, Serve's own being the first.
+    app = OneRequestId(RequestIdMiddleware(Starlette(routes=[Route("/", tell)])))
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/", headers={"X-Request-Id": given})
+
+    answer = asyncio.run(ask())
+    assert answer.headers.get_list("x-request-id") == [answer.text]
+    assert (answer.text == given) is kept

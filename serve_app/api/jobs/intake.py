@@ -90,10 +90,15 @@ class Intake:
             assert lease is not None  # noqa: S101 - the folder is new, and ours
             async with kept(lease, self._settings.jobs.lease_s):
                 job = await self._receive(request, draft, id, owner)
-            await asyncio.to_thread(lease.release)
-            return job, await asyncio.to_thread(self._storage.publish, draft, id)
+            return job, await asyncio.to_thread(self._publish, draft, id, lease)
         finally:  # nothing is there any more where it has become a job
             await asyncio.to_thread(self._storage.remove, draft)
+
+    def _publish(self, draft: JobFolder, id: str, lease: Lease) -> JobFolder | None:
+        folder = self._storage.publish(draft, id)
+        if folder is not None:  # not before: a draft that is nobody's is removed
+            Lease(folder.path, lease.number).release()
+        return folder
 
     async def _receive(self, request: Request, draft: JobFolder, id: str, owner: str) -> Job:
         reading = _Reading(request, self._settings, self._presets)

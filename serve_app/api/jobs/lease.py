@@ -73,8 +73,8 @@ class LeaseWatch:
             return None
         if figure == _RELEASED:
             return number + 1
-        known, since = self._seen.get(path, ("", 0.0))
-        if known != figure:
+        known, since = self._seen.get(path, (None, 0.0))
+        if known != figure:  # which is empty for the moment in which a lease is made
             self._seen[path] = figure, self._now()
             return None
         return number + 1 if self._now() - since > self._lease_s else None

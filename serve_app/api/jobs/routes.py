@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from serve_app.api.access import Access
 from serve_app.api.batch_form import Presets
-from serve_app.api.jobs.events import read_progress
+from serve_app.api.jobs.events import Progress, read_progress
 from serve_app.api.jobs.intake import Intake
 from serve_app.api.jobs.runner import Runner
 from serve_app.api.jobs.status import status_json
@@ -73,20 +73,21 @@ class JobRoutes:
         """What happens, as server-sent events, from where the client left off."""
         folder, _ = await self._find(request)
         after = last_event_id(request)
-        progress = await asyncio.to_thread(read_progress, folder.events)
+        progress = await self._progress(folder)
         if progress.finished is not None and after >= progress.last_id:
             return Response(status_code=204)  # tells an EventSource that there is no more
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type="text/event-stream")
         request.state.in_flight.leave()  # it may last for hours, and goes on with another service
         return StreamingResponse(
-            event_stream(folder, after),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            event_stream(folder, after), headers=headers, media_type="text/event-stream"
         )
 
     async def result(self, request: Request) -> Response:
         """The ZIP; parts of it for who asks with Range."""
         folder, job = await self._find(request)
-        progress = await asyncio.to_thread(read_progress, folder.events)
+        progress = await self._progress(folder)
         if progress.state == "failed":
             raise NotFound("the job failed and has no result: its status says why")
         if progress.state != "done":
@@ -96,8 +97,13 @@ class JobRoutes:
                 "its state is done",
                 retry_after=_RETRY_AFTER_S,
             )
+        try:
+            found = await asyncio.to_thread(folder.result.stat)
+        except FileNotFoundError as exc:  # deleted meanwhile
+            raise no_such_job(folder.id) from exc
+        name = f"matting-{job.id[:8]}.zip"
         return FileResponse(
-            folder.result, media_type="application/zip", filename=f"matting-{job.id[:8]}.zip"
+            folder.result, media_type="application/zip", filename=name, stat_result=found
         )
 
     async def _find(self, request: Request) -> tuple[JobFolder, Job]:
@@ -122,6 +128,12 @@ class JobRoutes:
             f"the job was deleted, or finished over {self._keep_s:g} s ago: send its images again, "
             "with a new Idempotency-Key"
         )
+
+    async def _progress(self, folder: JobFolder) -> Progress:
+        try:
+            return await asyncio.to_thread(read_progress, folder.events)
+        except FileNotFoundError as exc:  # deleted meanwhile
+            raise no_such_job(folder.id) from exc
 
     async def _status(
         self, folder: JobFolder, job: Job, status: int, headers: dict[str, str]

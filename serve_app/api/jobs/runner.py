@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from serve_app.api.jobs.keeping import LeaseLost, kept
 from serve_app.api.jobs.lease import Lease, LeaseWatch
@@ -10,7 +11,9 @@ from serve_app.api.jobs.work import JobWork
 
 logger = logging.getLogger("ray.serve.cvunet")
 
-_MAX_JOBS = 4  # of one replica at once: a long one must not stop all others
+# At work in one replica at once: a long job must not stop all others, nor must one that is done and
+# whose webhook nobody takes.
+_MAX_JOBS = 4
 _LOOKS = 3  # in the time after which a lease runs out
 _AGAIN_S = 30.0  # after the storage refused to be written
 
@@ -24,6 +27,7 @@ class Runner:
         self._lease_s = lease_s
         self._watch = LeaseWatch(lease_s)
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._done: set[str] = set()  # of these, all but the webhook
         self._looking: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
@@ -46,12 +50,12 @@ class Runner:
 
     async def _look(self) -> None:
         while True:
+            self._news.clear()  # first: what comes while this looks may have come too late for it
             try:
                 for folder, lease in await asyncio.to_thread(self._claim):
                     self._begin(folder, lease)
             except OSError:
                 logger.exception("the jobs' storage cannot be read")
-            self._news.clear()
             try:
                 async with asyncio.timeout(self._lease_s / _LOOKS):
                     await self._news.wait()
@@ -70,7 +74,8 @@ class Runner:
         claimed: list[tuple[JobFolder, Lease]] = []
         turns = [(folder, self._watch.free_turn(folder.path)) for folder in waiting]
         for folder, turn in sorted(turns, key=lambda pair: _created(pair[0])):
-            if turn is None or len(self._jobs) + len(claimed) >= _MAX_JOBS:
+            at_work = len(self._jobs) - len(self._done) + len(claimed)
+            if turn is None or at_work >= _MAX_JOBS:
                 continue
             if lease := Lease.claim(folder.path, turn):
                 claimed.append((folder, lease))
@@ -85,6 +90,7 @@ class Runner:
 
         def end(_: asyncio.Task[None]) -> None:
             del self._jobs[folder.id]
+            self._done.discard(folder.id)
             self._news.set()
 
         task.add_done_callback(end)
@@ -92,8 +98,10 @@ class Runner:
     async def _turn(self, folder: JobFolder, lease: Lease) -> None:
         try:
             async with kept(lease, self._lease_s):
-                while await self._fails(folder, lease):  # noqa: ASYNC110 - a disk has no event
-                    await asyncio.sleep(_AGAIN_S)
+                await self._insist(folder, lambda: self._work.run(folder, lease.number))
+                self._done.add(folder.id)
+                self._news.set()
+                await self._insist(folder, lambda: self._work.tell(folder))
         except LeaseLost:
             logger.info("job went to another replica", extra={"job": folder.id})
         except asyncio.CancelledError:
@@ -102,11 +110,16 @@ class Runner:
         except Exception:
             logger.exception("job stopped", extra={"job": folder.id})
 
-    async def _fails(self, folder: JobFolder, lease: Lease) -> bool:
-        """Work on a job; whether its folder could not be written, though it is still there."""
+    async def _insist(self, folder: JobFolder, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step with a job, again and again where its folder cannot be written as yet."""
+        while await self._fails(folder, step):  # noqa: ASYNC110 - a disk has no event
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _fails(self, folder: JobFolder, step: Callable[[], Awaitable[None]]) -> bool:
+        """Whether the folder could not be written, though it is still there."""
         failed = False
         try:
-            await self._work.run(folder, lease.number)
+            await step()
         except* OSError:
             failed = folder.is_there and not folder.is_expired
             if failed:

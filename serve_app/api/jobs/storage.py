@@ -16,12 +16,14 @@ The rename that gives a folder its id is what makes it a job: at once, whole, an
 one id. Small files are written beside their place and renamed.
 """
 
+import errno
 import json
 import os
 import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -146,8 +148,9 @@ class JobStorage:
         sync_folder(draft.path)
         try:
             path = draft.path.rename(self._root / id)
-        except OSError:
-            if (self._root / id).is_dir():
+        except OSError as exc:
+            # Whatever was in the way may itself be on its way out by now.
+            if exc.errno in (errno.ENOTEMPTY, errno.EEXIST) or (self._root / id).is_dir():
                 return None
             raise
         sync_folder(self._root)
@@ -185,8 +188,12 @@ class JobStorage:
         Its id is not free again until that is forgotten: who still works on it must never find
         another job in its place.
         """
+        try:
+            job = (folder.path / "job.json").read_bytes()
+        except FileNotFoundError:  # somebody else is about to remove it
+            return
         note = self.draft()
-        write_whole(note.path / "job.json", (folder.path / "job.json").read_bytes())
+        write_whole(note.path / "job.json", job)
         write_whole(note.path / "expired", b"")
         self.remove(folder)
         if self.publish(note, folder.id) is None:
@@ -206,7 +213,8 @@ class JobStorage:
                 if _age_s(folder.path / "expired") > self._keep_s:
                     self.remove(folder)
             elif folder.is_settled and _age_s(folder.path / "settled") > self._keep_s:
-                folder.expire()
+                with suppress(FileNotFoundError):  # another replica is about it, or it was deleted
+                    folder.expire()
 
     def _paths(self) -> list[Path]:
         return sorted(self._root.iterdir()) if self._root.is_dir() else []

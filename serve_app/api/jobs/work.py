@@ -52,13 +52,17 @@ class JobWork:
         self._places = asyncio.Semaphore(self._concurrency)  # of all jobs here together
 
     async def run(self, folder: JobFolder, turn: int) -> None:
-        """Bring a job to its end. Raises OSError where its folder cannot be written."""
+        """Do all images of a job. Raises OSError where its folder cannot be written."""
         job = await asyncio.to_thread(folder.job)
         await asyncio.to_thread(end_torn_line, folder.events)
         progress = await asyncio.to_thread(read_progress, folder.events)
         if progress.state not in ENDS:
             await self._finish(folder, job, turn, progress.told)
         await asyncio.to_thread(folder.drop_inputs)
+
+    async def tell(self, folder: JobFolder) -> None:
+        """Tell of a job's end whoever wants to know; nothing is left to do then. Raises OSError."""
+        job = await asyncio.to_thread(folder.job)
         if job.webhook:
             body = await asyncio.to_thread(status_json, folder, job, self._keep_s)
             await self._webhooks.tell(job.webhook, job.id, body)

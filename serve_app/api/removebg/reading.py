@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -80,6 +80,8 @@ async def read_upload(call: Call, remote: Remote) -> Upload:
 def _multipart(parts: list[Part], max_bytes: int) -> Call:
     files: dict[str, bytes] = {}
     for part in parts:
+        if part.size and not part.data:  # more than is kept of any part
+            raise too_large(part.size, max_bytes)
         # A browser sends a file field that was left empty as a file of no bytes and no name.
         if part.is_file and part.name in _FILES and (part.size or part.filename):
             if part.name in files:
@@ -87,7 +89,7 @@ def _multipart(parts: list[Part], max_bytes: int) -> Call:
             if part.size > max_bytes:
                 raise too_large(part.size, max_bytes)
             files[part.name] = part.data
-    return Call(_given({part.name: part.text for part in parts if not part.is_file}), files)
+    return Call(_given((part.name, part.text) for part in parts if not part.is_file), files)
 
 
 def _json(body: bytes) -> Call:
@@ -102,8 +104,10 @@ def _json(body: bytes) -> Call:
         if isinstance(value, bool):
             fields[name] = "true" if value else "false"
         elif value is not None:
-            fields[name] = value if isinstance(value, str) else json.dumps(value)
-    return Call(_given(fields), {})
+            text = value if isinstance(value, str) else json.dumps(value)
+            # JSON can escape half of a surrogate pair, which nothing that is sent on can hold.
+            fields[name] = text.encode("utf-8", "replace").decode()
+    return Call(_given(fields.items()), {})
 
 
 def _urlencoded(body: bytes) -> Call:
@@ -113,11 +117,11 @@ def _urlencoded(body: bytes) -> Call:
         raise Fault(
             "invalid_request", "Invalid request", f"more than {_MAX_FIELDS} fields: send fewer"
         ) from exc
-    return Call(_given(dict(pairs)), {})
+    return Call(_given(pairs), {})
 
 
-def _given(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in fields.items() if value.strip()}
+def _given(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name: value for name, value in fields if value.strip()}
 
 
 def _check_sources(call: Call) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from serve_app.api.access import Access, Allowance
+from serve_app.api.negotiation import prefers_json
 from serve_app.api.receiving import too_large, while_connected
 from serve_app.api.remote import Remote
 from serve_app.api.removebg.faults import Fault, mounted
@@ -79,7 +80,7 @@ class RemovebgRoutes:
             )
         request.state.log.update(result_fields(result))
         headers = _headers(result, asked, allowance)
-        if "application/json" in request.headers.get("accept", "").lower():
+        if prefers_json(request.headers.get("accept", "")):
             return JSONResponse(_envelope(result), headers=headers)
         return Response(result.body, media_type=result.media_type, headers=headers)
 

@@ -105,6 +105,19 @@ def test_a_key_is_the_same_job_and_another_one_is_refused(service: str, files: l
         other.jobs.status(first)
 
 
+def test_a_deletion_whose_answer_was_lost_is_done() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) == 1:
+            raise httpx.ReadError("connection reset")
+        return httpx.Response(410, json={"code": "job_expired", "detail": "the job was deleted"})
+
+    asked: list[str] = []
+    with Client("http://service", transport=httpx.MockTransport(answer)) as client:
+        client.jobs.delete("f00")
+    assert asked == ["DELETE", "DELETE"]
+
+
 def test_a_result_that_is_not_there_yet() -> None:
     problem = {"code": "job_unfinished", "detail": "the job has 2 of 3 images left to do"}
     transport = httpx.MockTransport(lambda _: httpx.Response(409, json=problem))

@@ -42,6 +42,11 @@ def test_a_turn_ends_after_so_much_silence(tmp_path: Path) -> None:
     assert watch.free_turn(tmp_path) == 2
 
 
+def test_a_lease_that_is_just_being_made_is_not_free(tmp_path: Path) -> None:
+    (tmp_path / "lease.1").touch()
+    assert LeaseWatch(10).free_turn(tmp_path) is None
+
+
 def test_who_was_slow_sees_that_the_turn_is_over(tmp_path: Path) -> None:
     slow = claimed(tmp_path, 1)
     assert claimed(tmp_path, 2).renew()

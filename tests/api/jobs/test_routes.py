@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from serve_app.api.jobs.events import Progress, read_progress
+from serve_app.api.jobs.storage import JobStorage
 from serve_app.api.service import LocalMatting
 from serve_app.engines.fake import FakeEngine
 from serve_app.options import Options
@@ -98,6 +101,19 @@ def sent_events(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]
     return events
 
 
+def test_head_of_events_ends_at_once(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings = make_settings(jobs={"storage": str(tmp_path)})
+    with serving(settings, Slow(FakeEngine(), settings)) as url, caller(url) as client:
+        status = made(client, *[("a.png", square(9))] * 60)
+        head = client.head(status["events_url"])
+        assert head.headers["content-type"].startswith("text/event-stream")
+        # On the same connection, which a stream that nobody reads would hold up to the job's end.
+        assert client.get(status["status_url"]).json()["state"] in ("queued", "running")
+        client.delete(status["status_url"])
+
+
 def test_events_go_on_where_the_client_left_off(client: httpx.Client) -> None:
     status = made(client, ("a.png", square(1)), ("b.png", b"no image"))
     events = sent_events(client.get(status["events_url"]))  # up to the job's end
@@ -175,6 +191,53 @@ def test_a_deleted_job_is_gone(make_settings: Callable[..., Settings], tmp_path:
         assert client.delete(status["status_url"]).status_code == 204
         assert code(client.get(status["status_url"])) == (410, "job_expired")
     assert folders(tmp_path / status["id"]) == {"job.json", "expired"}
+
+
+def test_a_job_deleted_by_several_at_once(tmp_path: Path) -> None:
+    storage = JobStorage(tmp_path, keep_s=60)
+    for number in range(20):
+        draft = storage.draft()
+        draft.results.mkdir()
+        (draft.path / "job.json").write_text("{}")
+        job = storage.publish(draft, f"{number:032x}")
+        assert job is not None
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(storage.delete, [job] * 8))
+        assert folders(job.path) == {"job.json", "expired"}
+    assert not [name for name in folders(tmp_path) if name.startswith(".")]
+
+
+def test_several_replicas_empty_what_is_past_its_time(tmp_path: Path) -> None:
+    storages = [JobStorage(tmp_path, keep_s=60) for _ in range(4)]
+    for number in range(30):
+        folder = tmp_path / f"{number:032x}"
+        (folder / "results").mkdir(parents=True)
+        for name in ("job.json", "settled", "events.jsonl", "result.zip"):
+            (folder / name).touch()
+        os.utime(folder / "settled", (0, 0))
+    with ThreadPoolExecutor(len(storages)) as pool:
+        list(pool.map(JobStorage.clean, storages))
+    for folder in storages[0].jobs():
+        assert folders(folder.path) == {"job.json", "settled", "expired"}
+
+
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [("events", "events.jsonl"), ("result", "events.jsonl"), ("result", "result.zip")],
+)
+def test_a_job_deleted_between_two_looks_at_it(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, what: str, file: str
+) -> None:
+    status = made(client, ("a.png", square(1)))
+    ended(client, status["status_url"])
+
+    def read_and_delete(path: Path) -> Progress:
+        progress = read_progress(path)
+        path.with_name(file).unlink(missing_ok=True)
+        return progress
+
+    monkeypatch.setattr("serve_app.api.jobs.routes.read_progress", read_and_delete)
+    assert code(client.get(f"{status['status_url']}/{what}")) == (404, "not_found")
 
 
 REFUSED: list[tuple[dict[str, Any], tuple[int, str]]] = [

@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,7 +41,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.received.append(({k.lower(): v for k, v in self.headers.items()}, body))
-        self._answer(500 if len(self.server.received) == 1 else 204, b"")
+        if "*/*" not in self.headers.get("accept", "*/*"):
+            self._answer(406, b"")  # as frameworks do that negotiate; ours is no image
+        else:
+            self._answer(500 if len(self.server.received) == 1 else 204, b"")
 
     def do_GET(self) -> None:
         url = self.server.url
@@ -55,7 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
         manifest = "\r\n".join(["uri,name,format", *rows]).encode()
         bodies = {"/photo.png": square(200), "/manifest.csv": manifest, "/text": b"\xff\xfe"}
         body = bodies.get(self.path)
-        self._answer(404 if body is None else 200, body or b"")
+        if self.path.endswith(".csv") and "*/*" not in self.headers["accept"]:
+            self._answer(406, b"")
+        else:
+            self._answer(404 if body is None else 200, body or b"")
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -99,11 +106,27 @@ def test_the_end_is_told_and_signed(client: httpx.Client, receiver: Receiver) ->
     for headers, body in receiver.received:
         assert json.loads(body) == status
         assert headers["webhook-id"] == status["id"]
+        assert headers["user-agent"].startswith("cvunet-serve/")
         assert abs(time.time() - int(headers["webhook-timestamp"])) < 120
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         key = base64.b64decode(SECRET.removeprefix("whsec_"))
         expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
         assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_webhooks_that_nobody_takes_hold_no_other_job_up(
+    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.api.jobs.webhook._DELAYS_S", (0, 600))
+    nobody = "127.0.0.1:1"
+    settings = make_settings(remote={"test_hosts": [nobody]}, jobs={"storage": str(tmp_path)})
+    hook = [("webhook", (None, f"http://{nobody}/"))]
+    with serving(settings) as url, caller(url) as client:
+        for _ in range(4):  # as many as are at work at once
+            response = client.post("/v1/jobs", files=[*hook, *images(("a.png", square(200)))])
+            ended(client, response.json()["status_url"])
+        last = client.post("/v1/jobs", files=images(("a.png", square(200)))).json()
+        assert ended(client, last["status_url"], timeout_s=20)["state"] == "done"
 
 
 def test_images_of_a_manifest(client: httpx.Client, receiver: Receiver) -> None:
@@ -143,12 +166,23 @@ PRESETS = load_presets(resolve_path(Settings().presets_path))
         ("", MissingImage, "no rows"),
         ("uri\n", MissingImage, "no rows"),
         ("url\nhttp://a/\n", InputError, "no column 'uri'"),
-        ("uri\n" + "http://a/\n" * 4, InputError, "4 rows .* limit is 3"),
+        ("uri\n" + "http://a/\n" * 4, InputError, "over 3 rows in the manifest"),
     ],
 )
 def test_a_manifest_is_refused_by_name(text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         read_manifest(text.encode(), lambda own: resolve_options(own, PRESETS), 3)
+
+
+def test_a_manifest_of_far_too_many_rows_is_not_read_whole() -> None:
+    data = b"uri\n" + b"a\n" * 200_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="over 3 rows"):
+            read_manifest(data, lambda own: resolve_options(own, PRESETS), 3)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000  # bytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_row_of_another_length() -> None:
