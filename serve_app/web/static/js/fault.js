@@ -15,7 +15,7 @@ export function showFault(box, photo, retry) {
     element("h3", {}, faultTitle(error)),
     // The server writes English whatever the page speaks.
     element("p", { class: "detail", lang: "en" }, error.detail),
-    hint && element("p", {}, hint),
+    ...(hint ? [element("p", {}, hint)] : []),
     element("button", { class: "small", onclick: () => retry(photo) }, t("error.retry")),
   );
 }
