@@ -164,3 +164,50 @@ def test_a_phone_needs_no_sideways_scrolling(open_page: Callable[..., Any], phot
 def test_the_first_paint_comes_at_once(page: Any) -> None:
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert paint < 1000  # ms
+
+
+def test_one_of_many_on_a_phone_has_names_for_its_buttons(
+    open_page: Callable[..., Any], photo: Path
+) -> None:
+    page = open_page(width=390, has_touch=True, is_mobile=True)
+    pick(page, photo, photo)
+    wait_until_idle(page)
+    assert findings(page) == []
+    page.click(".photo:first-child .open")
+    assert page.get_by_role("button", name="All photos").count() == 1
+    assert findings(page) == []
+
+
+def test_fingers_find_a_tiles_buttons_beside_its_picture(
+    open_page: Callable[..., Any], photo: Path
+) -> None:
+    page = open_page(width=390, has_touch=True, is_mobile=True)
+    pick(page, photo, photo)
+    wait_until_idle(page)
+    picture = page.locator(".photo:first-child .thumb").bounding_box()
+    button = page.locator(".photo:first-child .remove").bounding_box()
+    assert button["y"] > picture["y"] + picture["height"]
+
+
+def test_a_low_window_shows_every_block_of_the_panel(page: Any, photo: Path) -> None:
+    page.set_viewport_size({"width": 1024, "height": 700})
+    pick(page, photo)
+    wait_for_result(page)
+    advanced = page.locator("#advanced summary").bounding_box()
+    assert advanced["y"] + advanced["height"] <= page.locator("#save").bounding_box()["y"]
+
+
+def test_at_twice_the_size_there_is_room_for_what_matters(page: Any, photo: Path) -> None:
+    page.set_viewport_size({"width": 720, "height": 450})  # 1440 x 900 at 200 %
+    choose = page.locator("#empty [data-action=pick]").bounding_box()
+    assert choose["y"] + choose["height"] < 450
+    pick(page, photo)
+    wait_for_result(page)
+    page.evaluate("scrollTo(0, 2000)")
+    assert page.locator("#stage").bounding_box()["y"] < 0  # it covers none of the options
+
+
+def test_a_large_screen_holds_the_invitation_together(page: Any) -> None:
+    page.set_viewport_size({"width": 2560, "height": 1300})
+    title, picture = (page.locator(each).bounding_box() for each in ("h1", ".demo"))
+    assert picture["x"] + picture["width"] - title["x"] < 1300

@@ -6,6 +6,7 @@ import { duration, number, onLanguage, t, tCount } from "./language.js";
 import { FINISHED } from "./photos.js";
 
 const TICK_MS = 500;
+const DRAW_MS = 30;
 
 /**
  * act: { retry, refresh }; staleCount() says how many were made with other options, isOnStage()
@@ -34,6 +35,9 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
     byId("retry").textContent = stopped
       ? tCount("run.resume", failed + stopped)
       : tCount("run.retry", failed);
+    document.title = queue.isBusy && total > 1
+      ? t("run.title", { done: number(done + failed), total: number(total) })
+      : t("page.title");
     byId("refresh").hidden = stale === 0;
     byId("refresh").textContent = t("run.refresh");
     speak(total, done, failed);
@@ -72,15 +76,16 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
   byId("retry").addEventListener("click", () => act.retry(photos.in("failed", "stopped")));
   byId("refresh").addEventListener("click", act.refresh);
 
-  // Many photos change at once; one drawing a frame is enough.
+  // Many photos change at once; one drawing for all is enough.
   let isWaiting = false;
   const soon = () => {
     if (isWaiting) return;
     isWaiting = true;
-    requestAnimationFrame(() => {
+    // Not a frame: a tab in the background has none, but a title that tells how far it is.
+    setTimeout(() => {
       isWaiting = false;
       draw();
-    });
+    }, DRAW_MS);
   };
   for (const type of ["add", "update", "remove", "clear"]) photos.addEventListener(type, soon);
   queue.addEventListener("change", soon);
