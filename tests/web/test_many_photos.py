@@ -103,6 +103,7 @@ def test_a_server_that_is_gone_is_waited_for(open_page: Callable[..., Any], fold
     page.context.set_offline(True)
     pick(page, folder / "photo1.jpg", folder / "photo2.jpg")
     page.wait_for_selector("#offline:not([hidden])")
+    page.wait_for_selector("#run-text >> text=0 of 2 done · waiting for the server")
     assert set(states(page).values()) == {"queued"}
     page.context.set_offline(False)
     page.wait_for_selector("#offline", state="hidden")

@@ -282,6 +282,7 @@ def test_the_stage_says_what_is_done_and_stops_it(page: Any, service: Service, p
     service.matting.gate.clear()
     pick(page, photo)
     page.wait_for_selector("#status-text >> text=Cutting out")
+    assert page.is_hidden(".sweep")  # the tests' user wants no motion, and it would stand still
     page.wait_for_selector("#status-text >> text=· 3 s")
     page.click("#status-act")
     assert page.inner_text("#status-text") == "Stopped"
@@ -365,3 +366,14 @@ def test_a_photo_that_comes_before_the_service_has_answered_is_kept(page: Any, p
     held[0].continue_()
     wait_for_result(page)
     assert page.inner_text("#title") == "cat.jpg"
+
+
+def test_the_overlay_has_no_slider(page: Any, photo: Path) -> None:
+    pick(page, photo)
+    wait_for_result(page)
+    page.check("[name=view][value=overlay]")
+    assert page.is_hidden("#split")
+    assert page.is_hidden(".divider")
+    page.check("[name=view][value=mask]")
+    assert page.is_visible("#split")
+    assert page.is_visible(".divider")

@@ -150,6 +150,7 @@ export class Queue extends EventTarget {
 
   #setOffline(isOffline) {
     this.isOffline = isOffline;
+    if (!isOffline) this.#ends = [performance.now()]; // the wait says nothing about the speed
     this.#tell();
   }
 

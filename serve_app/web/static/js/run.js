@@ -53,6 +53,7 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
   }
 
   function timeLeft() {
+    if (queue.isOffline) return t("run.offline");
     if (queue.pausedSeconds > 0) return t("run.busy", { time: duration(queue.pausedSeconds) });
     const seconds = queue.secondsLeft;
     return seconds === null ? t("run.measuring") : t("run.left", { time: duration(seconds) });

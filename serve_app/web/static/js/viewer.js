@@ -35,6 +35,7 @@ export class Viewer {
     this.#startZoom();
     byId("views").addEventListener("change", ({ target }) => {
       this.#stage.dataset.view = target.value;
+      this.#split.draw();
     });
     this.#original.addEventListener("load", () => this.#measure());
     this.#original.addEventListener("error", () => {
