@@ -46,6 +46,12 @@ def test_a_pasted_picture_is_cut_out(open_page: Callable[..., Any], service: Ser
     assert side == 128
 
 
+def test_a_sample_is_there_for_who_has_no_photo(page: Any) -> None:
+    page.click("#sample")
+    wait_for_result(page)
+    assert page.inner_text("#title") == "sample.jpg"
+
+
 def test_text_on_the_clipboard_is_answered(page: Any) -> None:
     page.evaluate("""() => document.body.dispatchEvent(
         new ClipboardEvent("paste", { bubbles: true, clipboardData: new DataTransfer() }))""")

@@ -12,7 +12,7 @@ export function showFault(box, photo, retry) {
   const hint = has(`hint.${error.code}`) ? t(`hint.${error.code}`) : null;
   box.replaceChildren(
     icon("warn"),
-    element("h3", {}, faultTitle(error)),
+    element("h2", {}, faultTitle(error)),
     // The server writes English whatever the page speaks.
     element("p", { class: "detail", lang: "en" }, error.detail),
     ...(hint ? [element("p", {}, hint)] : []),

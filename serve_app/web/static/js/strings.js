@@ -21,6 +21,8 @@ const en = {
   "empty.pick": "Choose photos",
   "empty.folder": "Choose a folder",
   "empty.or": "or drop them anywhere, or paste with",
+  "empty.none": "No photo at hand?",
+  "empty.sample": "Try it with a sample",
   "empty.promise": "Your photos never leave this server. Nothing is kept, nothing is sent on.",
   "drop.here": "Drop to cut out",
 
@@ -278,6 +280,8 @@ const zh = {
   "empty.pick": "选择照片",
   "empty.folder": "选择文件夹",
   "empty.or": "也可以拖到页面任意位置，或粘贴",
+  "empty.none": "手边没有照片？",
+  "empty.sample": "先用示例试试",
   "empty.promise": "照片不会离开这台服务器。不保存，不转发。",
   "drop.here": "松手即可抠图",
 
