@@ -289,7 +289,7 @@ def test_the_stage_says_what_is_done_and_stops_it(page: Any, service: Service, p
     pick(page, photo)
     page.wait_for_selector("#status-text >> text=Cutting out")
     assert page.is_hidden(".sweep")  # the tests' user wants no motion, and it would stand still
-    page.wait_for_selector("#status-text >> text=· 3 s")
+    page.wait_for_selector("#status-text >> text=/· \\d+ s/")
     page.click("#status-act")
     assert page.inner_text("#status-text") == "Stopped"
     service.matting.gate.set()
