@@ -6,7 +6,6 @@ import { duration, number, onLanguage, t, tCount } from "./language.js";
 import { FINISHED } from "./photos.js";
 
 const TICK_MS = 500;
-const DRAW_MS = 30;
 
 /**
  * act: { retry, refresh }; staleCount() says how many were made with other options, isOnStage()
@@ -77,16 +76,18 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
   byId("retry").addEventListener("click", () => act.retry(photos.in("failed", "stopped")));
   byId("refresh").addEventListener("click", act.refresh);
 
-  // Many photos change at once; one drawing for all is enough.
+  // Many photos change at once; one drawing a frame is enough.
   let isWaiting = false;
   const soon = () => {
     if (isWaiting) return;
     isWaiting = true;
-    // Not a frame: a tab in the background has none, but a title that tells how far it is.
-    setTimeout(() => {
+    const once = () => {
+      if (!isWaiting) return;
       isWaiting = false;
       draw();
-    }, DRAW_MS);
+    };
+    requestAnimationFrame(once);
+    setTimeout(once, TICK_MS); // a tab in the background has no frames, but a title that tells how far
   };
   for (const type of ["add", "update", "remove", "clear"]) photos.addEventListener(type, soon);
   queue.addEventListener("change", soon);
