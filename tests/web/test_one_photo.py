@@ -46,6 +46,12 @@ def test_a_pasted_picture_is_cut_out(open_page: Callable[..., Any], service: Ser
     assert side == 128
 
 
+def test_a_sample_is_there_for_who_has_no_photo(page: Any) -> None:
+    page.click("#sample")
+    wait_for_result(page)
+    assert page.inner_text("#title") == "sample.jpg"
+
+
 def test_text_on_the_clipboard_is_answered(page: Any) -> None:
     page.evaluate("""() => document.body.dispatchEvent(
         new ClipboardEvent("paste", { bubbles: true, clipboardData: new DataTransfer() }))""")
@@ -249,6 +255,7 @@ def test_too_large_a_file_is_refused_before_it_travels(
     pick(page, path)
     page.wait_for_selector("#fault:not([hidden])")
     assert "400 kB" in page.inner_text("#fault .detail")
+    assert "null" not in page.inner_text("#fault")
     assert service.matting.asked == []
 
 
@@ -275,3 +282,104 @@ def test_a_shadow_is_seen_but_not_in_the_mask(page: Any, service: Service, photo
     assert data == ask(service.url, photo, shadow="drop", format="png")
     _, mask = save(page, "#mask")
     assert mask == ask(service.url, photo, output="alpha", format="png")
+
+
+def test_the_stage_says_what_is_done_and_stops_it(page: Any, service: Service, photo: Path) -> None:
+    service.matting.gate.clear()
+    pick(page, photo)
+    page.wait_for_selector("#status-text >> text=Cutting out")
+    assert page.is_hidden(".sweep")  # the tests' user wants no motion, and it would stand still
+    page.wait_for_selector("#status-text >> text=/· \\d+ s/")
+    page.click("#status-act")
+    assert page.inner_text("#status-text") == "Stopped"
+    service.matting.gate.set()
+    page.click("#status-act")
+    wait_for_result(page)
+    assert page.is_hidden("#status")
+    assert page.evaluate("document.activeElement.id") == "stage"  # the button had the focus
+
+
+def test_the_stage_says_that_the_server_is_busy(page: Any, service: Service, photo: Path) -> None:
+    service.matting.busy = 1
+    pick(page, photo)
+    page.wait_for_selector("#status-text >> text=The server is busy. Trying again in 1 s")
+    assert page.inner_text("#live").startswith("The server is busy")
+    wait_for_result(page)
+
+
+def test_a_slow_upload_is_told(open_page: Callable[..., Any], photo: Path) -> None:
+    page = open_page(width=1200)  # in a profile of its own, since it is slowed down
+    photo.write_bytes(photo.read_bytes() + bytes(MAX_BYTES - 100_000))
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", slow)
+    pick(page, photo)
+    page.wait_for_selector("#status-text >> text=/Sending · [1-9][0-9]? %/")
+    wait_for_result(page)
+
+
+SLOW_CANVAS = """() => {
+    const toBlob = HTMLCanvasElement.prototype.toBlob;
+    HTMLCanvasElement.prototype.toBlob = function (...values) {
+        globalThis.release = () => toBlob.apply(this, values);
+    };
+}"""
+
+
+def test_a_file_in_the_making_is_told_and_made_once(page: Any, photo: Path) -> None:
+    pick(page, photo)
+    wait_for_result(page)
+    page.check("[name=format][value=jpeg]")
+    page.evaluate(SLOW_CANVAS)
+    downloads: list[Any] = []
+
+    def note(download: Any) -> None:
+        downloads.append(download)
+
+    page.on("download", note)
+    page.focus("#download")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#download") == "Preparing …"
+    page.keyboard.press("Enter")
+    until(lambda: page.evaluate("typeof release") == "function")
+    page.evaluate("release()")
+    page.wait_for_selector("#download >> text=Download JPEG")
+    assert page.evaluate("document.activeElement.id") == "download"
+    page.wait_for_timeout(200)
+    assert len(downloads) == 1
+
+
+def test_until_the_blur_is_there_the_cutout_lies_on_squares(page: Any, photo: Path) -> None:
+    pick(page, photo)
+    wait_for_result(page)
+    page.evaluate("() => { globalThis.createImageBitmap = () => new Promise(() => {}); }")
+    page.check("#swatch-blur")
+    assert "checker" in page.get_attribute(".backdrop", "class")
+
+
+def test_a_photo_that_comes_before_the_service_has_answered_is_kept(page: Any, photo: Path) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/v1/presets", hold)
+    page.reload()
+    until(lambda: bool(held))
+    pick(page, photo)
+    page.wait_for_selector(".toast >> text=not answered yet")
+    held[0].continue_()
+    wait_for_result(page)
+    assert page.inner_text("#title") == "cat.jpg"
+
+
+def test_the_overlay_has_no_slider(page: Any, photo: Path) -> None:
+    pick(page, photo)
+    wait_for_result(page)
+    page.check("[name=view][value=overlay]")
+    assert page.is_hidden("#split")
+    assert page.is_hidden(".divider")
+    page.check("[name=view][value=mask]")
+    assert page.is_visible("#split")
+    assert page.is_visible(".divider")

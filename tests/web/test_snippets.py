@@ -60,6 +60,9 @@ def test_a_key_is_asked_for_where_one_is_wanted(open_page: Callable[..., Any], p
     with serving(parse_settings({"access": {"key_hashes": [digest]}}, {})) as url:
         page = open_page(url=url)
         pick(page, photo)
+        page.fill("#key", "a wrong one")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#key-refused", state="visible")
         page.fill("#key", key)
         page.keyboard.press("Enter")
         wait_for_result(page)

@@ -15,12 +15,12 @@ const KEYS = [
 /** models and limits are what the service says of itself, or null while it doesn't. */
 export function drawAboutPage(page, models, limits) {
   page.replaceChildren(
-    element("h2", { class: "page-title" }, t("about.title")),
+    element("h1", { class: "page-title" }, t("about.title")),
     element("p", { class: "lead" }, t("about.lead")),
     element("div", { class: "cards" }, ...(models ?? [null]).map(modelCard), limitsCard(limits)),
-    element("h3", {}, t("about.privacy")),
+    element("h2", {}, t("about.privacy")),
     element("p", {}, t("about.privacy.detail")),
-    element("h3", {}, t("about.keys")),
+    element("h2", {}, t("about.keys")),
     element("dl", { class: "keys" }, ...KEYS.flatMap(([keys, what]) => keyRow(keys, what))),
   );
 }
@@ -58,7 +58,7 @@ function card(title, rows) {
   return element(
     "section",
     { class: "card" },
-    element("h3", {}, title),
+    element("h2", {}, title),
     element("dl", { class: "facts-list" }, ...pairs),
   );
 }

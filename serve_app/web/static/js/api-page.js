@@ -19,7 +19,7 @@ export function drawApiPage(page, photo, options, save) {
   const output = savedName(file.name, save.format);
   const isSame = String(seenFields.toSorted()) === String(sentFields.toSorted());
   page.replaceChildren(
-    element("h2", { class: "page-title" }, t("api.title")),
+    element("h1", { class: "page-title" }, t("api.title")),
     element("p", { class: "lead" }, t(photo ? "api.lead" : "api.none")),
     ...block("sent", sent),
     ...(photo ? answer(photo.result) : []),
@@ -55,7 +55,7 @@ function block(kind, request) {
     ["Python", pythonCode(request)],
   ];
   return [
-    element("h3", {}, t(`api.${kind}`)),
+    element("h2", {}, t(`api.${kind}`)),
     element("p", { class: "about" }, t(`api.${kind}.about`)),
     ...codes.map(([language, code]) => codeBlock(kind, language, code)),
   ];

@@ -1,6 +1,7 @@
 // The HTTP calls of this page, and what can come of them: a result, a problem, later, or no server.
 
 import { recallInTab, rememberInTab } from "./storage.js";
+import { post } from "./upload.js";
 
 // This module lies three folders below the service's own root, wherever that is mounted.
 const ROOT = new URL("../../../", import.meta.url);
@@ -41,20 +42,21 @@ export async function getJson(path, signal) {
   return (await call(path, { signal })).json();
 }
 
-/** Send one image; fields is a list of [name, text or File]. */
-export async function requestMatting(file, fields, signal) {
+/** Send one image; fields is a list of [name, text or File]; onSent as in upload.js. */
+export async function requestMatting(file, fields, { signal, onSent = () => {} } = {}) {
   const body = new FormData();
   body.append("image", file, file.name);
   for (const [name, value] of fields) body.append(name, value);
-  const response = await call("v1/matting", { method: "POST", body, signal });
+  const send = (url, options) => post(url, options, onSent);
+  const response = await call("v1/matting", { body, signal }, send);
   return { blob: await read(response), headers: response.headers };
 }
 
-async function call(path, options) {
+async function call(path, options, send = fetch) {
   const headers = apiKey() ? { "X-API-Key": apiKey() } : {};
   let response;
   try {
-    response = await fetch(endpoint(path), { ...options, headers });
+    response = await send(endpoint(path), { ...options, headers });
   } catch (error) {
     throw lost(error);
   }
@@ -84,7 +86,7 @@ async function read(response) {
   }
 }
 
-// fetch says TypeError for every failure of the network, and AbortError where we stopped it.
+// fetch and post say TypeError for every failure of the network, and AbortError where we stopped it.
 const lost = (error) => (error.name === "AbortError" ? error : new Unreachable());
 
 /** Seconds, or an HTTP date; null where there is none. At least one second, so that nobody spins. */

@@ -1,7 +1,7 @@
 // Puts the page together. Each part knows only what it is given here.
 
 import { drawAboutPage } from "./about-page.js";
-import { say } from "./announce.js";
+import { say, toast } from "./announce.js";
 import { drawApiPage } from "./api-page.js";
 import { Background } from "./background.js";
 import { cutOut } from "./cutout.js";
@@ -9,6 +9,7 @@ import { askForKey, confirmClear } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { startGridBackground } from "./grid-background.js";
 import { startGrid } from "./grid.js";
+import { startHistory } from "./history.js";
 import { pickPicture, startIntake } from "./intake.js";
 import { onLanguage, startLanguage, t, tCount } from "./language.js";
 import { Options } from "./options.js";
@@ -20,16 +21,28 @@ import { startRerun } from "./rerun.js";
 import { startRun } from "./run.js";
 import { Save } from "./save.js";
 import { insist, loadedModels } from "./service.js";
+import { startStatus } from "./status.js";
 import { startSwatches } from "./swatches.js";
 import { startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
 import { Viewer } from "./viewer.js";
 import { Workspace } from "./workspace.js";
 
+const SOON_MS = 700;
+
 startTheme(byId("theme"));
 startLanguage(byId("language"));
 if (/Mac|iPhone|iPad/.test(navigator.platform)) byId("paste-key").textContent = "⌘";
 document.documentElement.dataset.ready = "";
+
+// What comes before the service has answered is kept, and not lost to a page that isn't ready.
+const early = [];
+let take = (files) => {
+  early.push(...files);
+  // Most services answer before anybody could read this.
+  if (early.length === files.length) setTimeout(() => early.length && toast(t("toast.early")), SOON_MS);
+};
+startIntake((files) => take(files));
 
 const [presets, limits] = await Promise.all([insist("v1/presets"), insist("v1/limits")]);
 
@@ -54,6 +67,7 @@ const drawRun = startRun(
   { staleCount: () => rerun.stale().length, isOnStage: () => workspace.photo !== null },
   { retry: (list) => queue.add(list), refresh: rerun.refresh },
 );
+const drawStatus = startStatus(queue, () => workspace.photo);
 const drawGrid = startGrid(photos, {
   open: (photo) => {
     workspace.show(photo);
@@ -71,14 +85,16 @@ const tabs = startTabs(async (tab) => {
   drawAbout();
 });
 
-startIntake((files) => {
+take = (files) => {
   tabs.openWork();
   say(tCount("say.added", files.length));
   queue.add(photos.add(files));
-});
+};
 
+startHistory(photos, workspace);
 workspace.addEventListener("show", () => {
   viewer.show(workspace.photo);
+  drawStatus();
   drawTrimap();
   drawRun();
   save.draw();
@@ -88,6 +104,7 @@ photos.addEventListener("update", ({ detail: { photo } }) => {
   if (photo.error?.code === "auth_failed") retryWithKey();
   if (photo !== workspace.photo) return save.draw();
   viewer.refresh();
+  drawStatus();
   drawTrimap();
   save.draw();
   if (photo.state === "done") say(t("say.done", { name: photo.name }));
@@ -111,12 +128,17 @@ onLanguage(() => {
   drawAbout();
 });
 
+if (early.length) take(early.splice(0));
+
 byId("clear").addEventListener("click", async () => {
   if (photos.size > 1 && !(await confirmClear(photos.size))) return;
   photos.clear();
   document.querySelector("#empty [data-action=pick]").focus();
 });
-addEventListener("beforeunload", (event) => queue.isBusy && event.preventDefault());
+// One photo is made again in a moment; many are work that nobody wants to lose.
+addEventListener("beforeunload", (event) => {
+  if (queue.isBusy || save.unsavedCount > 1) event.preventDefault();
+});
 
 async function retryWithKey() {
   if (!(await askForKey())) return;

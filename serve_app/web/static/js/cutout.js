@@ -21,7 +21,8 @@ export async function cutOut(photo, options, limits, signal) {
   const { fingerprint } = options;
   photo.asked = fingerprint;
   const start = performance.now();
-  const { blob, headers } = await requestMatting(photo.file, fields, signal);
+  const onSent = (part) => (photo.sent = part);
+  const { blob, headers } = await requestMatting(photo.file, fields, { signal, onSent });
   const seconds = (performance.now() - start) / 1000;
   const size = await pngSize(blob);
   const result = {

@@ -1,6 +1,6 @@
 // Two questions to the user. form-action is 'none' in the page's policy; a dialog's form sends nothing.
 
-import { setApiKey } from "./api.js";
+import { apiKey, setApiKey } from "./api.js";
 import { byId } from "./dom.js";
 import { tCount } from "./language.js";
 
@@ -10,11 +10,18 @@ export async function confirmClear(count) {
   return (await answerOf(byId("clear-dialog"))) === "yes";
 }
 
-/** Ask for an API key, once at a time; resolves to true where one was given. */
-export async function askForKey() {
+let asked = null; // the answer that everyone waits for who needs a key
+
+/** Ask for an API key, once for all who ask; resolves to true where one was given. */
+export function askForKey() {
+  asked ??= readKey().finally(() => (asked = null));
+  return asked;
+}
+
+async function readKey() {
   const dialog = byId("key-dialog");
-  if (dialog.open) return false;
   byId("key").value = "";
+  byId("key-refused").hidden = apiKey() === "";
   byId("key-cancel").onclick = () => dialog.close("");
   if ((await answerOf(dialog)) !== "ok") return false;
   setApiKey(byId("key").value.trim());

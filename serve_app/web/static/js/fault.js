@@ -12,10 +12,10 @@ export function showFault(box, photo, retry) {
   const hint = has(`hint.${error.code}`) ? t(`hint.${error.code}`) : null;
   box.replaceChildren(
     icon("warn"),
-    element("h3", {}, faultTitle(error)),
+    element("h2", {}, faultTitle(error)),
     // The server writes English whatever the page speaks.
     element("p", { class: "detail", lang: "en" }, error.detail),
-    hint && element("p", {}, hint),
+    ...(hint ? [element("p", {}, hint)] : []),
     element("button", { class: "small", onclick: () => retry(photo) }, t("error.retry")),
   );
 }

@@ -16,7 +16,7 @@ export function startGestures(stage, camera, split) {
   };
 
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || event.target.closest("button, .fault")) return;
+    if (event.button !== 0 || event.target.closest("button, .fault, .status")) return;
     stage.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, { ...at(event), start: at(event) });
     if (pointers.size === 2) pinch = spread(pointers);
@@ -48,7 +48,7 @@ export function startGestures(stage, camera, split) {
   stage.addEventListener("pointercancel", end);
 
   stage.addEventListener("dblclick", (event) => {
-    if (event.target.closest("button, .fault")) return;
+    if (event.target.closest("button, .fault, .status")) return;
     if (camera.isFit) camera.full(at(event));
     else camera.fit();
   });

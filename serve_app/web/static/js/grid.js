@@ -101,7 +101,6 @@ function makeTile(photo, act) {
 
 function drawTile(tile, photo) {
   tile.dataset.state = photo.state;
-  tile.classList.toggle("has-result", Boolean(photo.result));
   const state = t(`state.${photo.state}`);
   const failed = photo.state === "failed";
   const words = failed ? `${faultTitle(photo.error)}. ${photo.error.detail}` : state;
@@ -119,6 +118,8 @@ function drawTile(tile, photo) {
 }
 
 function drawThumbnail(tile, photo) {
+  // Until its picture is there, a photo that is done still shows the original.
+  tile.classList.toggle("has-cutout", Boolean(photo.thumbnails.after));
   for (const which of ["before", "after"]) {
     const image = tile.querySelector(`.thumb-${which}`);
     const url = photo.thumbnails[which];

@@ -18,6 +18,7 @@ export function startIntake(add) {
   startPicking(take);
   startDropping(take);
   startPasting(take);
+  startSample(take);
 }
 
 /** Only what is surely no picture is left out: the service judges by content, not by name. */
@@ -104,6 +105,15 @@ function startPasting(take) {
       event.preventDefault();
       take(files);
     } else toast(t("toast.no-clipboard"));
+  });
+}
+
+/** A portrait of Eileen Collins by NASA, in the public domain; only fetched when asked for. */
+function startSample(take) {
+  byId("sample").addEventListener("click", async () => {
+    const response = await fetch(new URL("../sample.jpg", import.meta.url)).catch(() => null);
+    if (!response?.ok) return toast(t("offline.title"));
+    return take([new File([await response.blob()], "sample.jpg", { type: "image/jpeg" })]);
   });
 }
 

@@ -18,6 +18,8 @@ export class Photo {
     this.result = null; // { blob, width, height, foreground, seconds, … } of the last success
     this.error = null; // { code, detail } of the last failure
     this.trimap = null; // File
+    this.sent = 0; // how much of it is on its way to the service, 0 to 1
+    this.startedAt = 0; // ms, when that began
     this.asked = null; // fingerprint of the options it was last sent with
     this.thumbnails = { before: null, after: null }; // object URLs
   }

@@ -52,6 +52,14 @@ export class Queue extends EventTarget {
     this.#tell();
   }
 
+  /** Stop one photo; the others go on. */
+  stop(photo) {
+    this.#drop(photo);
+    this.#photos.update(photo, { state: "stopped" });
+    if (!this.isBusy) this.#dropAll(); // nothing is left to wait for the server with
+    this.#tell();
+  }
+
   /** Seconds until the queue is empty, or null while there is too little to judge from. */
   get secondsLeft() {
     const ends = this.#ends.slice(-SPEED_OVER);
@@ -85,7 +93,7 @@ export class Queue extends EventTarget {
   async #run(photo) {
     const abort = new AbortController();
     this.#running.set(photo, abort);
-    this.#photos.update(photo, { state: "working" });
+    this.#photos.update(photo, { state: "working", sent: 0, startedAt: performance.now() });
     const own = () => this.#running.get(photo) === abort; // false once dropped or started anew
     try {
       const values = await this.#work(photo, abort.signal);
@@ -142,6 +150,7 @@ export class Queue extends EventTarget {
 
   #setOffline(isOffline) {
     this.isOffline = isOffline;
+    if (!isOffline) this.#ends = [performance.now()]; // the wait says nothing about the speed
     this.#tell();
   }
 

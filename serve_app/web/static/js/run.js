@@ -34,6 +34,9 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
     byId("retry").textContent = stopped
       ? tCount("run.resume", failed + stopped)
       : tCount("run.retry", failed);
+    document.title = queue.isBusy && total > 1
+      ? t("run.title", { done: number(done + failed), total: number(total) })
+      : t("page.title");
     byId("refresh").hidden = stale === 0;
     byId("refresh").textContent = t("run.refresh");
     speak(total, done, failed);
@@ -49,6 +52,7 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
   }
 
   function timeLeft() {
+    if (queue.isOffline) return t("run.offline");
     if (queue.pausedSeconds > 0) return t("run.busy", { time: duration(queue.pausedSeconds) });
     const seconds = queue.secondsLeft;
     return seconds === null ? t("run.measuring") : t("run.left", { time: duration(seconds) });
@@ -77,10 +81,13 @@ export function startRun(photos, queue, { staleCount, isOnStage }, act) {
   const soon = () => {
     if (isWaiting) return;
     isWaiting = true;
-    requestAnimationFrame(() => {
+    const once = () => {
+      if (!isWaiting) return;
       isWaiting = false;
       draw();
-    });
+    };
+    requestAnimationFrame(once);
+    setTimeout(once, TICK_MS); // a tab in the background has no frames, but a title that tells how far
   };
   for (const type of ["add", "update", "remove", "clear"]) photos.addEventListener(type, soon);
   queue.addEventListener("change", soon);

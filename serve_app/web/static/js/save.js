@@ -15,7 +15,7 @@ export class Save {
   #background;
   #options;
   #current; // () => the photo on the stage, or null where all are meant
-  #isPacking = false;
+  #progress = null; // what the button says while a file is being made
   format = "png";
   #quality = { jpeg: 90, webp: LOSSLESS };
 
@@ -29,9 +29,9 @@ export class Save {
       this.#quality[this.format] = Number(target.value);
       this.draw();
     });
-    byId("download").addEventListener("click", () => this.#download(picture, ""));
-    byId("mask").addEventListener("click", () => this.#download(mask, "-mask"));
-    byId("copy").addEventListener("click", () => this.#copy());
+    this.#onClick("download", () => this.#download(picture, ""));
+    this.#onClick("mask", () => this.#download(mask, "-mask"));
+    this.#onClick("copy", () => this.#copy());
     background.addEventListener("change", () => this.draw());
     onLanguage(() => this.draw());
   }
@@ -40,6 +40,11 @@ export class Save {
     this.format = format;
     byId("formats").querySelector(`[value="${format}"]`).checked = true;
     this.draw();
+  }
+
+  /** How many results have not been saved since they came. */
+  get unsavedCount() {
+    return this.#photos.withResult.filter(({ result }) => !result.isSaved).length;
   }
 
   get quality() {
@@ -59,16 +64,17 @@ export class Save {
   draw() {
     const photo = this.#current();
     const count = this.#photos.withResult.length;
-    const isReady = (photo ? Boolean(photo.result) : count > 0) && !this.#isPacking;
+    const isReady = photo ? Boolean(photo.result) : count > 0;
     const name = { png: "PNG", webp: "WebP", jpeg: "JPEG" }[this.format];
-    if (!this.#isPacking) {
-      byId("download").textContent = photo
-        ? t("save.file", { format: name })
-        : tCount("save.zip", count);
-    }
+    const invitation = photo ? t("save.file", { format: name }) : tCount("save.zip", count);
+    byId("download").textContent = this.#progress ?? invitation;
     byId("mask").textContent = t(photo ? "save.mask" : "save.masks");
     byId("copy").hidden = !photo;
-    for (const id of ["download", "mask", "copy"]) byId(id).disabled = !isReady;
+    for (const id of ["download", "mask", "copy"]) {
+      byId(id).disabled = !isReady;
+      // Not disabled while one is made: that would take the keyboard's focus away.
+      byId(id).setAttribute("aria-disabled", String(this.#progress !== null));
+    }
     byId("quality-row").hidden = this.format === "png";
     byId("quality").value = this.quality;
     byId("quality-value").textContent =
@@ -83,8 +89,29 @@ export class Save {
   async one(photo, make = picture, suffix = "") {
     const format = make === mask ? "png" : this.format;
     const name = savedName(photo.name, format, suffix);
+    const { result } = photo;
     const blob = await this.#attempt(photo, () => make(photo, this.#settings()));
-    if (blob) deliver(blob, name);
+    if (!blob) return;
+    deliver(blob, name);
+    result.isSaved = true;
+  }
+
+  /** One file is made at a time: a second click on the way is for the same one. */
+  #onClick(id, make) {
+    byId(id).addEventListener("click", async () => {
+      if (this.#progress !== null) return;
+      this.#tell(t("save.making"));
+      try {
+        await make();
+      } finally {
+        this.#tell(null);
+      }
+    });
+  }
+
+  #tell(progress) {
+    this.#progress = progress;
+    this.draw();
   }
 
   #settings() {
@@ -106,20 +133,15 @@ export class Save {
     const format = make === mask ? "png" : settings.format;
     const names = new UniqueNames();
     const zip = new Zip();
-    this.#isPacking = true;
-    this.draw();
-    try {
-      for (const [index, photo] of all.entries()) {
-        const values = { done: number(index + 1), total: number(all.length) };
-        byId("download").textContent = t("save.zipping", values);
-        const blob = await this.#attempt(photo, () => make(photo, settings));
-        if (blob) await zip.add(names.take(savedName(photo.name, format, suffix)), blob);
-      }
-      deliver(zip.finish(), suffix ? "masks.zip" : "cutouts.zip");
-    } finally {
-      this.#isPacking = false;
-      this.draw();
+    for (const [index, photo] of all.entries()) {
+      this.#tell(t("save.zipping", { done: number(index + 1), total: number(all.length) }));
+      const { result } = photo;
+      const blob = await this.#attempt(photo, () => make(photo, settings));
+      if (!blob) continue;
+      await zip.add(names.take(savedName(photo.name, format, suffix)), blob);
+      result.isSaved = true;
     }
+    deliver(zip.finish(), suffix ? "masks.zip" : "cutouts.zip");
   }
 
   async #copy() {

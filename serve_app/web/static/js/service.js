@@ -15,8 +15,9 @@ export async function insist(path) {
       return answer;
     } catch (error) {
       if (error instanceof Unreachable) byId("offline").hidden = false;
-      else if (error instanceof Problem && error.code === "auth_failed") await askForKey();
-      else if (!(error instanceof Later)) throw error;
+      else if (error instanceof Problem && error.code === "auth_failed") {
+        if (await askForKey()) continue;
+      } else if (!(error instanceof Later)) throw error;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }

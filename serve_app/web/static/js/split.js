@@ -22,8 +22,9 @@ export class Split {
     camera.addEventListener("change", () => this.draw());
   }
 
+  /** The overlay shows all of the original: there is nothing to draw a curtain over. */
   get isShown() {
-    return this.#hasResult;
+    return this.#hasResult && this.#stage.dataset.view !== "overlay";
   }
 
   /** px from the stage's left edge. The slider's way is what is seen of the photo, at any zoom. */
@@ -41,7 +42,6 @@ export class Split {
 
   setHasResult(hasResult) {
     this.#hasResult = hasResult;
-    this.#input.hidden = !hasResult;
     this.#stage.classList.toggle("has-result", hasResult);
     this.draw();
   }
@@ -65,6 +65,7 @@ export class Split {
     const { style, classList, clientWidth, clientHeight } = this.#stage;
     const { left, top, right, bottom } = this.#camera.seen;
     const value = Number(this.#input.value);
+    this.#input.hidden = !this.isShown;
     style.setProperty("--split", this.#hasResult ? `${this.x}px` : "100%");
     style.setProperty("--part", `${value}%`);
     style.setProperty("--seen-left", `${left}px`);

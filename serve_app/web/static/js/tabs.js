@@ -8,6 +8,8 @@ const PLACES = { "tab-work": "#cut-out", "tab-api": "#api", "tab-about": "#about
 export function startTabs(draw) {
   const tabs = Object.keys(PLACES).map(byId);
 
+  const current = () => tabs.find((tab) => tab.tabIndex === 0);
+
   function open(tab) {
     for (const each of tabs) {
       const isOpen = each === tab;
@@ -20,13 +22,14 @@ export function startTabs(draw) {
 
   // Other fragments are places within a tab, such as a skip link's.
   const fromAddress = () => {
-    const named = tabs.find((tab) => PLACES[tab.id] === location.hash);
+    const named = tabs.find((tab) => PLACES[tab.id] === (location.hash || "#cut-out"));
     if (named) open(named);
   };
 
   for (const [index, tab] of tabs.entries()) {
     tab.addEventListener("click", () => {
-      history.replaceState(null, "", PLACES[tab.id]);
+      if (tab === current()) return;
+      history.pushState(null, "", PLACES[tab.id]);
       open(tab);
     });
     tab.addEventListener("keydown", ({ key }) => {
@@ -41,5 +44,5 @@ export function startTabs(draw) {
   open(tabs[0]);
   fromAddress();
 
-  return { openWork: () => tabs[0].click(), current: () => tabs.find((tab) => tab.tabIndex === 0).id };
+  return { openWork: () => tabs[0].click() };
 }

@@ -22,6 +22,7 @@ export class Viewer {
   #options;
   #background;
   #retry;
+  #blurredOf = null; // the photo whose blurred background lies behind
   #isUnreadable = false; // the browser cannot show the file itself
   photo = null;
 
@@ -34,6 +35,7 @@ export class Viewer {
     this.#startZoom();
     byId("views").addEventListener("change", ({ target }) => {
       this.#stage.dataset.view = target.value;
+      this.#split.draw();
     });
     this.#original.addEventListener("load", () => this.#measure());
     this.#original.addEventListener("error", () => {
@@ -129,15 +131,20 @@ export class Viewer {
   async #drawBackground() {
     const { photo } = this;
     const { kind, color, photo: picture } = this.#background;
-    this.#backdrop.classList.toggle("checker", kind === "transparent");
+    // A blurred one takes a moment: until it is there, nothing else lies behind.
+    this.#backdrop.classList.toggle("checker", kind === "transparent" || kind === "blur");
     this.#backdrop.style.backgroundColor = kind === "color" ? color : "";
     this.#backdrop.style.backgroundImage = kind === "photo" ? `url("${picture.url}")` : "";
-    this.#backdrop.replaceChildren();
+    if (kind !== "blur" || photo !== this.#blurredOf) {
+      this.#blurredOf = null;
+      this.#backdrop.replaceChildren();
+    }
     if (kind !== "blur" || !photo?.result) return;
     const cutout = await createImageBitmap(photo.result.blob);
     const blurred = await blurOf(photo, cutout);
     cutout.close();
     if (this.photo === photo && this.#background.kind === "blur") {
+      this.#blurredOf = photo;
       this.#backdrop.replaceChildren(blurred);
     }
   }

@@ -14,7 +14,7 @@ export class Workspace extends EventTarget {
     photos.addEventListener("remove", ({ detail }) => this.#afterRemoving(detail.photo));
     photos.addEventListener("clear", () => this.show(null));
     photos.addEventListener("update", ({ detail }) => detail.photo === this.photo && this.draw());
-    byId("to-all").addEventListener("click", () => this.#toAll());
+    byId("to-all").addEventListener("click", () => this.showAll());
     byId("previous").addEventListener("click", () => this.step(-1));
     byId("next").addEventListener("click", () => this.step(1));
     addEventListener("keydown", (event) => this.#key(event));
@@ -72,7 +72,8 @@ export class Workspace extends EventTarget {
     else this.draw();
   }
 
-  #toAll() {
+  /** Show all photos, with the focus on the one that was looked at. */
+  showAll() {
     const { photo } = this;
     this.show(null);
     const tile = [...byId("photos").children].find((each) => each.photo === photo);
@@ -81,12 +82,14 @@ export class Workspace extends EventTarget {
 
   #key(event) {
     if (!this.photo || byId("panel-work").hidden || document.querySelector("dialog[open]")) return;
-    // A slider uses these keys itself.
-    if (event.target.closest("input, select, textarea, [role=tab]")) return;
+    if (event.key === "Escape" && this.#photos.size > 1 && !event.target.closest("select")) {
+      this.showAll();
+      return;
+    }
     const by = { PageUp: -1, PageDown: 1 }[event.key];
-    if (by) {
-      event.preventDefault();
-      this.step(by);
-    } else if (event.key === "Escape" && this.#photos.size > 1) this.#toAll();
+    // A slider uses these keys itself.
+    if (!by || event.target.closest("input, select, textarea, [role=tab]")) return;
+    event.preventDefault();
+    this.step(by);
   }
 }
