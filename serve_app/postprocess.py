@@ -5,6 +5,7 @@ import numpy as np
 
 from serve_app.imaging.background import WHITE, blurred_background, composite, parse_color
 from serve_app.imaging.crop import crop, crop_box, parse_margin
+from serve_app.imaging.dents import fill_dents
 from serve_app.imaging.encode import Format, encode_cutout, encode_image, encode_zip
 from serve_app.imaging.foreground import estimate_foreground
 from serve_app.imaging.geometry import from_network, shrink
@@ -122,12 +123,12 @@ def _share(source: Source, seen: Array) -> Array:
 def _sure(prepared: Prepared, alpha: Array) -> Array:
     """Clear what is nothing but the network's doubt, within the region of interest.
 
-    Where a trimap is given, whoever made it has said where there is something.
+    Where a trimap is given, whoever made it has said where there is something and what is solid.
     """
     rows, columns = _roi_of_network(prepared)
     part = clear_doubt(alpha[rows, columns])
     if prepared.known is None:
-        part = clear_islands(part)
+        part = fill_dents(clear_islands(part))
     if part.shape == alpha.shape:
         return part
     out = alpha.copy()

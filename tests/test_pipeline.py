@@ -243,6 +243,15 @@ def test_a_faint_speck_is_cleared_and_no_crop_reaches_for_it() -> None:
     assert (alpha[SPECK] == 60).all()  # who gives a trimap has looked
 
 
+def test_a_stain_within_the_subject_is_made_solid_unless_a_trimap_says_otherwise() -> None:
+    stain = np.s_[100:130, 80:110]
+    upload = on_black((SUBJECT, 255), (stain, 210))
+    assert (pixels(run(upload, output="alpha"))[SUBJECT] == 255).all()
+    known = np.full((240, 320), 128, np.uint8)
+    alpha = pixels(run(Upload(upload, trimap=encoded(known)), output="alpha"))
+    assert (alpha[stain] == 210).all()
+
+
 def test_a_region_of_nothing_but_doubt_is_empty() -> None:
     upload = on_black((SUBJECT, 255), (SPECK, 50))
     result = run(upload, output="alpha", roi="200 60 300 150")
