@@ -26,7 +26,7 @@ _SIDE = 512  # px, longest side of the small image; 800 is no better and 400 har
 _WIDE_PASSES = ((8, 12, 4), (4, 8, 2), (2, 6, 2))
 _LAST_PASS = (4, 2)  # at the small image's own scale and near soft pixels only
 _NEAR = np.ones((5, 5), np.uint8)  # enlarging looks that far
-_TRACE = 1e-5  # the weight of a wider mean in a narrower one
+_TRACE = np.float32(1e-5)  # the weight of a wider mean in a narrower one
 
 
 def estimate_foreground(image: Array, alpha: Array, shown: Array | None = None) -> Array:
@@ -113,11 +113,10 @@ def _pass(
 
 
 def _mean(colour: _Float, weights: _Float, px: int, power: int) -> _Float:
-    weights = np.asarray(cv2.pow(weights, power), np.float32)
-    total = cv2.blur(weights, (px, px)) + np.float32(_TRACE)
-    # Where a box has nothing to take a mean of, the wider one before it shows through.
-    sums = cv2.scaleAdd(colour, _TRACE, cv2.blur(colour * weights, (px, px)))
-    return np.asarray(sums / total, np.float32)
+    # Where a box has nothing else to take a mean of, the wider one before it shows through.
+    weights = np.asarray(cv2.pow(weights, power), np.float32) + _TRACE
+    total = cv2.blur(weights, (px, px))
+    return np.asarray(cv2.blur(colour * weights, (px, px)) / total, np.float32)
 
 
 def _correct(
