@@ -5,9 +5,11 @@ import numpy as np
 
 from serve_app.imaging.background import WHITE, blurred_background, composite, parse_color
 from serve_app.imaging.crop import crop, crop_box, parse_margin
+from serve_app.imaging.dents import fill_dents
 from serve_app.imaging.encode import Format, encode_cutout, encode_image, encode_zip
 from serve_app.imaging.foreground import estimate_foreground
 from serve_app.imaging.geometry import from_network, shrink
+from serve_app.imaging.islands import clear_islands
 from serve_app.imaging.matte import (
     bounding_box,
     clear_doubt,
@@ -19,13 +21,14 @@ from serve_app.imaging.matte import (
 )
 from serve_app.imaging.placement import Placement, parse_placement, place, target_box
 from serve_app.imaging.refine import upsample_alpha
-from serve_app.imaging.roi import clear_outside
+from serve_app.imaging.roi import clear_outside, scale_box
 from serve_app.imaging.shadow import cast_shadow, lay_under
 from serve_app.imaging.soft_areas import solve_soft_areas
 from serve_app.imaging.solid import make_solid
+from serve_app.imaging.windows import Window
 from serve_app.options import Options
 from serve_app.timing import timed
-from serve_app.types import Array, Box, Prediction, Prepared, Result
+from serve_app.types import Array, Box, Prediction, Prepared, Result, Source
 
 MEDIA_TYPES: dict[Format, str] = {
     "png": "image/png",
@@ -44,10 +47,10 @@ def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Resu
     timings = {**prepared.timings, **prediction.timings}
     source = prepared.source
     with timed(timings, "post"):
-        matte = full_alpha(prepared, prediction.alpha, options)
+        seen, matte = _alphas(prepared, prediction.alpha, options)
         color = source.image
         if options.decontaminate and options.output in ("cutout", "composite"):
-            color = estimate_foreground(color, matte)
+            color = estimate_foreground(color, _share(source, seen), matte)
         color, alpha, subject = _placed(color, matte, options)
         if options.shadow != "none" and options.output in ("cutout", "composite"):
             shadow = cast_shadow(alpha, subject, options.shadow)
@@ -55,7 +58,7 @@ def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Resu
         box = Box(0, 0, *source.size)
         if options.crop and subject.width:
             box = crop_box(bounding_box(alpha), parse_margin(options.margin), source.size)
-        image = _picture(prepared, color, alpha, options, matte)
+        image = _picture(prepared, color, alpha, options, clear_outside(seen, prepared.roi))
         color, alpha, image = crop([color, alpha, image], box)
     format: Format = "png" if options.format == "auto" else options.format
     with timed(timings, "encode"):
@@ -79,16 +82,66 @@ def finish(prepared: Prepared, prediction: Prediction, options: Options) -> Resu
 
 def full_alpha(prepared: Prepared, alpha: Array, options: Options) -> Array:
     """Bring the network's padded alpha to the answer's size and clean it: uint8 [H, W]."""
-    alpha = _in_region(prepared, _solved(prepared, alpha, options), options)
-    alpha = threshold(clear_doubt(alpha), options.alpha_threshold)
-    alpha = erode(alpha, options.erode)
-    alpha = feather(alpha, options.feather)
+    return _alphas(prepared, alpha, options)[1]
+
+
+def _alphas(prepared: Prepared, alpha: Array, options: Options) -> tuple[Array, Array]:
+    """Return what the photo shows of the subject, cleaned, and the matte that is made of it.
+
+    Eroded or feathered, a matte says no more how much of a pixel's colour is the subject's.
+    """
+    alpha = _in_region(prepared, _sure(prepared, _solved(prepared, alpha, options)), options)
+    alpha = threshold(alpha, options.alpha_threshold)
+    seen = _bounded(prepared, alpha)
+    matte = feather(erode(alpha, options.erode), options.feather)
     if not options.semitransparency:
-        alpha = make_solid(alpha)
+        matte = make_solid(matte)
+    matte = seen if matte is alpha else _bounded(prepared, matte)
+    return seen, clear_outside(matte, prepared.roi)
+
+
+def _bounded(prepared: Prepared, alpha: Array) -> Array:
+    """Put in what the given trimap knows; what the file itself makes translucent stays so."""
     alpha = honour_trimap(alpha, prepared.known)
-    if prepared.source.alpha is not None:
-        alpha = np.asarray(cv2.multiply(alpha, prepared.source.alpha, scale=1 / 255), np.uint8)
-    return clear_outside(alpha, prepared.roi)
+    if prepared.source.alpha is None:
+        return alpha
+    # No product: the network saw the file on white, so a soft edge of its own is soft in both.
+    return np.asarray(cv2.min(alpha, prepared.source.alpha), np.uint8)
+
+
+def _share(source: Source, seen: Array) -> Array:
+    """How much of each pixel's colour is the subject's; all of it where the file says 'straight'.
+
+    Under an alpha of the file's own there is no background left to take out.
+    """
+    if source.alpha is None:
+        return seen
+    straight = (source.alpha < 255) & (seen > 0)
+    return np.where(straight, np.uint8(255), seen)
+
+
+def _sure(prepared: Prepared, alpha: Array) -> Array:
+    """Clear what is nothing but the network's doubt, within the region of interest.
+
+    Where a trimap is given, whoever made it has said where there is something and what is solid.
+    """
+    rows, columns = _roi_of_network(prepared)
+    part = clear_doubt(alpha[rows, columns])
+    if prepared.known is None:
+        part = fill_dents(clear_islands(part))
+    if part.shape == alpha.shape:
+        return part
+    out = alpha.copy()
+    out[rows, columns] = part
+    return out
+
+
+def _roi_of_network(prepared: Prepared) -> Window:
+    """The region of interest in the network's pixels."""
+    region, roi = prepared.region, prepared.roi
+    within = Box(roi.top - region.top, roi.left - region.left, roi.height, roi.width)
+    box = scale_box(within, (region.height, region.width), prepared.geometry.network)
+    return slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
 
 def _solved(prepared: Prepared, alpha: Array, options: Options) -> Array:
@@ -134,7 +187,7 @@ def _placed(color: Array, alpha: Array, options: Options) -> tuple[Array, Array,
 
 
 def _picture(
-    prepared: Prepared, color: Array, alpha: Array, options: Options, matte: Array
+    prepared: Prepared, color: Array, alpha: Array, options: Options, seen: Array
 ) -> Array:
     """What `output` asks for, before cropping: [H, W], [H, W, 3] or [H, W, 4]."""
     match options.output:
@@ -145,16 +198,16 @@ def _picture(
         case "cutout":
             return composite(color, alpha, WHITE) if options.format == "jpeg" else color
         case "composite":
-            return _on_background(prepared, color, alpha, options, matte)
+            return _on_background(prepared, color, alpha, options, seen)
 
 
 def _on_background(
-    prepared: Prepared, color: Array, alpha: Array, options: Options, matte: Array
+    prepared: Prepared, color: Array, alpha: Array, options: Options, seen: Array
 ) -> Array:
     if prepared.background is not None:
         return composite(color, alpha, prepared.background)
     if options.background == "blur":
-        return composite(color, alpha, blurred_background(prepared.source.image, matte))
+        return composite(color, alpha, blurred_background(prepared.source.image, seen))
     image = composite(color, alpha, parse_color(options.background))
     if image.shape[2] == 4 and options.format == "jpeg":
         return composite(image[..., :3], image[..., 3], WHITE)

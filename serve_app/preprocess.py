@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from serve_app.errors import InvalidImage
-from serve_app.imaging.background import WHITE, composite
+from serve_app.imaging.background import WHITE, composite, take_off_white
 from serve_app.imaging.crop import crop
 from serve_app.imaging.decode import Decode, decode
 from serve_app.imaging.geometry import plan, shrink, to_network
@@ -39,12 +39,13 @@ def prepare(
             trimap = np.full(geometry.padded, UNKNOWN, np.uint8)
         else:
             trimap = to_network(crop([known], region)[0], geometry)
-        rgb = to_network(crop([_over_white(source)], region)[0], geometry)
+        over_white = _over_white(source)
+        rgb = to_network(crop([over_white], region)[0], geometry)
         whole = plan(source.size, options.max_side, bucket_step)
         size = options.output_size(source.size, whole.network)
         background = decode(upload.background_image, limits) if upload.background_image else None
         return Prepared(
-            source=_scaled(source, size),
+            source=_scaled(source, over_white, size),
             rgb=rgb,
             trimap=trimap,
             known=None if known is None else to_network(known, Geometry(source.size, size, size)),
@@ -70,8 +71,11 @@ def _read_trimap(source: Source, size: Size) -> Array:
     return np.asarray(cv2.cvtColor(source.image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _scaled(source: Source, size: Size) -> Source:
+def _scaled(source: Source, over_white: Array, size: Size) -> Source:
     if source.size == size:
         return source
-    alpha = None if source.alpha is None else shrink(source.alpha, size)
-    return Source(shrink(source.image, size), alpha, source.dpi)
+    image = shrink(over_white, size)
+    if source.alpha is None:
+        return Source(image, None, source.dpi)
+    alpha = shrink(source.alpha, size)
+    return Source(take_off_white(image, alpha), alpha, source.dpi)

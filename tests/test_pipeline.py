@@ -196,6 +196,81 @@ def test_the_files_own_alpha_stays() -> None:
     assert (alpha[:, 100:] == 255).all()
 
 
+def soft_disc_in_red() -> np.ndarray:
+    """A cutout, straight alpha, as somebody sends it again: RGBA `[240, 320, 4]`."""
+    y, x = np.mgrid[:240, :320]
+    alpha = np.clip(128 + 12 * (80 - np.hypot(x - 160, y - 120)), 0, 255).astype(np.uint8)
+    return np.dstack([np.full((240, 320, 3), (255, 40, 60), np.uint8), alpha])
+
+
+def test_a_cutout_sent_again_comes_back_as_it_was() -> None:
+    """The network sees it on white, where red is 255 everywhere: all of it is foreground."""
+    rgba = soft_disc_in_red()
+    out = pixels(run(encoded(rgba), decontaminate=True)).astype(int)
+    assert np.array_equal(out[..., 3], rgba[..., 3])
+    seen = out[..., 3] > 0
+    assert np.array_equal(out[seen], rgba[seen])
+
+
+@pytest.mark.parametrize("size", ["0.02mp", "network"])
+def test_a_cutout_scaled_down_gets_no_white_rim(size: str) -> None:
+    out = pixels(run(encoded(soft_disc_in_red()), size=size, max_side=128)).astype(int)
+    alpha = out[..., 3:]
+    wrong = np.abs(out[..., :3] - (255, 40, 60)) * (alpha / 255)
+    assert out.shape[0] < 240
+    assert ((alpha > 0) & (alpha < 255)).any()
+    assert wrong.max() < 2  # of 8 bits, three times rounded
+
+
+def on_black(*parts: tuple[tuple[slice, slice], int]) -> bytes:
+    """An upload whose red, and so the fake engine's alpha, is that value in each window."""
+    image = np.zeros((240, 320, 3), np.uint8)
+    for window, level in parts:
+        image[window] = level
+    return encoded(image)
+
+
+SUBJECT, SPECK = np.s_[40:200, 40:160], np.s_[100:110, 260:270]
+
+
+def test_a_faint_speck_is_cleared_and_no_crop_reaches_for_it() -> None:
+    upload = on_black((SUBJECT, 255), (SPECK, 60))
+    result = run(upload, output="alpha", crop=True)
+    assert result.size == (160, 120)
+    assert (pixels(result) == 255).all()
+    known = np.full((240, 320), 128, np.uint8)
+    alpha = pixels(run(Upload(upload, trimap=encoded(known)), output="alpha"))
+    assert (alpha[SPECK] == 60).all()  # who gives a trimap has looked
+
+
+def test_a_stain_within_the_subject_is_made_solid_unless_a_trimap_says_otherwise() -> None:
+    stain = np.s_[100:130, 80:110]
+    upload = on_black((SUBJECT, 255), (stain, 210))
+    assert (pixels(run(upload, output="alpha"))[SUBJECT] == 255).all()
+    known = np.full((240, 320), 128, np.uint8)
+    alpha = pixels(run(Upload(upload, trimap=encoded(known)), output="alpha"))
+    assert (alpha[stain] == 210).all()
+
+
+def test_a_region_of_nothing_but_doubt_is_empty() -> None:
+    upload = on_black((SUBJECT, 255), (SPECK, 50))
+    result = run(upload, output="alpha", roi="200 60 300 150")
+    assert not pixels(result).any()
+    assert result.foreground == Box(0, 0, 0, 0)
+
+
+def test_a_feathered_edge_is_of_the_subjects_colour() -> None:
+    """A subject of one colour before another: eroded and feathered, nothing else may be seen."""
+    image = np.full((240, 320, 3), (0, 200, 40), np.uint8)
+    image[SUBJECT] = 255, 90, 60
+    given = {"decontaminate": True, "erode": 1, "feather": 5}
+    out = pixels(run(encoded(image), **given)).astype(int)
+    wrong = np.abs(out[..., :3] - (255, 90, 60)) * (out[..., 3:] / 255)
+    assert (out[..., 3] == 255).any()
+    assert ((out[..., 3] > 0) & (out[..., 3] < 255)).any()
+    assert wrong.max() < 6
+
+
 def test_dpi_is_kept_and_every_stage_timed(make_photo: Callable[..., bytes]) -> None:
     result = run(make_photo(format="JPEG", dpi=(300, 300)))
     assert Image.open(io.BytesIO(result.body)).info["dpi"] == pytest.approx((300, 300), abs=0.1)

@@ -57,6 +57,20 @@ def composite(
     return _blend(foreground, alpha, behind)
 
 
+def take_off_white(image: Array, alpha: Array) -> Array:
+    """Return the straight colour `[H, W, 3]` that gives `image` under `alpha` on white.
+
+    It undoes `composite(..., WHITE)`: what is seen is right to the rounding of 8 bits, so a colour
+    is rougher the less is seen of it. White where alpha is 0.
+    """
+    out = image.copy()
+    for window in windows(soft_mask(alpha)):
+        share = np.maximum(alpha[window], 1)[..., None] * np.float32(1 / 255)
+        straight = 255 - (255 - image[window]) / share
+        out[window] = np.rint(np.maximum(straight, 0))
+    return out
+
+
 def cover(image: Array, size: Size) -> Array:
     """Scale `image` `[h, w, 3]` to cover `size` and cut what hangs over, centred."""
     height, width = size

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.imaging.windows import Window, enlarge, for_each, soft_mask, windows, with_margin
-from serve_app.types import Array
+from serve_app.types import Array, Size
 
 _Float: TypeAlias = NDArray[np.float32]
 
@@ -26,17 +26,21 @@ _SIDE = 512  # px, longest side of the small image; 800 is no better and 400 har
 _WIDE_PASSES = ((8, 12, 4), (4, 8, 2), (2, 6, 2))
 _LAST_PASS = (4, 2)  # at the small image's own scale and near soft pixels only
 _NEAR = np.ones((5, 5), np.uint8)  # enlarging looks that far
+_TRACE = np.float32(1e-5)  # the weight of a wider mean in a narrower one
 
 
-def estimate_foreground(image: Array, alpha: Array) -> Array:
+def estimate_foreground(image: Array, alpha: Array, shown: Array | None = None) -> Array:
     """Estimate the foreground colour, uint8 `[H, W, 3]` sRGB, of `image` under `alpha` `[H, W]`.
 
-    Only soft pixels (alpha 1-254) change; where there are none, `image` itself comes back.
+    `alpha` says how much of each pixel of the photo is the subject, and `shown` `[H, W]` how much
+    will be seen of it, where that is another matte: one eroded or feathered says nothing of the
+    photo. Only pixels that are shown soft (1-254) change; without any, `image` itself comes back.
     """
-    soft = soft_mask(alpha)
+    shown = alpha if shown is None else shown
+    soft = soft_mask(shown)
     if not soft.any():
         return image
-    means = _means(image, alpha)
+    means = _means(image, alpha, shown)
     out = image.copy()
 
     def fill(window: Window) -> None:
@@ -51,7 +55,7 @@ def estimate_foreground(image: Array, alpha: Array) -> Array:
     return out
 
 
-def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
+def _means(image: Array, alpha: Array, shown: Array) -> tuple[_Float, _Float]:
     """Return local means of foreground and background, float32 `[h, w, 3]`, 0-255.
 
     Far from soft pixels, where nobody needs them, they stay as wide as they come.
@@ -61,7 +65,8 @@ def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
     front, back = (_resized(mean, colour) for mean in wide)
     means = front.copy(), back.copy()
     px, power = _LAST_PASS
-    near = np.asarray(cv2.dilate(soft_mask(matte), _NEAR), np.uint8)
+    seen = matte if shown is alpha else _scaled(shown, colour.shape[:2])
+    near = np.asarray(cv2.dilate(soft_mask(seen), _NEAR), np.uint8)
     for window in windows(near):
         around, inner = with_margin(window, px)
         weights = _as_weights(matte[around])
@@ -72,9 +77,7 @@ def _means(image: Array, alpha: Array) -> tuple[_Float, _Float]:
 
 
 def _wide_means(image: _Float, alpha: Array) -> tuple[_Float, _Float]:
-    """Return means over wide boxes, at half of the size; where a box has nothing to take a mean of,
-    the wider one before it shows through.
-    """
+    """Return means over wide boxes, at half of the size."""
     side = max(alpha.shape)
     front, _ = _at_side(image, alpha, max(1, side // _WIDE_PASSES[0][0]))
     back = front
@@ -89,9 +92,13 @@ def _wide_means(image: _Float, alpha: Array) -> tuple[_Float, _Float]:
 def _at_side(image: Array | _Float, alpha: Array, side: int) -> tuple[_Float, Array]:
     """Return the colour as float32, 0-255, and the alpha, scaled to a longest side."""
     scale = side / max(alpha.shape)
-    size = tuple(max(1, round(length * scale)) for length in reversed(alpha.shape))
-    colour, matte = (cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in (image, alpha))
+    height, width = (max(1, round(length * scale)) for length in alpha.shape)
+    colour, matte = (_scaled(array, (height, width)) for array in (image, alpha))
     return colour.astype(np.float32), np.asarray(matte, np.uint8)
+
+
+def _scaled(array: Array | _Float, size: Size) -> Array:
+    return np.asarray(cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _resized(mean: _Float, like: _Float) -> _Float:
@@ -106,8 +113,9 @@ def _pass(
 
 
 def _mean(colour: _Float, weights: _Float, px: int, power: int) -> _Float:
-    weights = np.asarray(cv2.pow(weights, power), np.float32)
-    total = cv2.blur(weights, (px, px)) + np.float32(1e-5)
+    # Where a box has nothing else to take a mean of, the wider one before it shows through.
+    weights = np.asarray(cv2.pow(weights, power), np.float32) + _TRACE
+    total = cv2.blur(weights, (px, px))
     return np.asarray(cv2.blur(colour * weights, (px, px)) / total, np.float32)
 
 

@@ -12,7 +12,7 @@ from serve_app.types import BACKGROUND, FOREGROUND, UNKNOWN, Array, Box
 VISIBLE = 8
 """Alpha below this (3 %) is not seen on any background and doesn't count for the subject's box."""
 
-_SUBJECT = 64
+SUBJECT = 64
 """Of 255. What is nowhere a quarter opaque is a network's doubt, not even a glass."""
 
 _BAND = 0.01  # half the width of a trimap's unknown band, in parts of the longest side
@@ -20,7 +20,7 @@ _BAND = 0.01  # half the width of a trimap's unknown band, in parts of the longe
 
 def clear_doubt(alpha: Array) -> Array:
     """Return 0 everywhere if alpha is nowhere a quarter opaque: then there is no subject."""
-    if not alpha.size or alpha.max() >= _SUBJECT:
+    if not alpha.size or alpha.max() >= SUBJECT:
         return alpha
     return np.zeros_like(alpha)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from serve_app.imaging.foreground import estimate_foreground
+from serve_app.imaging.matte import erode, feather
 
 
 def soft_disc(height: int, width: int) -> np.ndarray:
@@ -69,3 +70,28 @@ def test_nothing_soft_gives_the_same_image(level: int) -> None:
 def test_soft_everywhere_and_one_pixel() -> None:
     image = np.full((1, 1, 3), 77, np.uint8)
     assert estimate_foreground(image, np.full((1, 1), 99, np.uint8)).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize(("shrunk", "softened"), [(1, 3), (1, 5), (0, 10), (5, 10)])
+@pytest.mark.parametrize("back", [(20, 220, 40), (250, 250, 250), (10, 10, 60)])
+def test_a_feathered_edge_shows_the_subject_alone(
+    shrunk: int, softened: int, back: tuple[int, int, int]
+) -> None:
+    """What a feathered matte shows outside of the true edge is background, inside it is not."""
+    true = np.zeros((300, 400), np.uint8)
+    cv2.circle(true, (200, 150), 90, 255, -1, cv2.LINE_AA)
+    front = np.full((300, 400, 3), (150, 90, 60))
+    image = mixed(front, np.full(3, back), true)
+    shown = feather(erode(true, shrunk), softened)
+    found = estimate_foreground(image, true, shown)
+    seen = np.abs(found - front).max(-1) * (shown / 255)
+    assert seen.max() < 6
+    assert np.array_equal(found[shown == 255], image[shown == 255])
+
+
+def test_faint_areas_far_from_the_subject_do_not_turn_black() -> None:
+    alpha = np.zeros((400, 600), np.uint8)
+    alpha[:, :100], alpha[150:250, 400:500] = 255, 12
+    front, back = np.full((400, 600, 3), (200, 150, 120)), np.full(3, (190, 190, 200))
+    found = estimate_foreground(mixed(front, back, alpha), alpha)
+    assert found[alpha == 12].min() > 100
