@@ -23,6 +23,7 @@ from serve_app.bulk.work import Job, Outcome
 from serve_app.errors import InputError, MissingImage
 from serve_app.manifest import Settle
 from serve_app.models.integrity import check_file
+from serve_app.names import escaped
 from serve_app.options import Options
 from serve_app.settings import Settings, resolve_path
 
@@ -103,7 +104,7 @@ def wish_of(request: Request) -> dict[str, Any]:
         model["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     background = request.background
     return {
-        "source": str(path) if path else without_secrets(request.source),
+        "source": escaped(str(path) if path else without_secrets(request.source)),
         "options": request.options.model_dump(mode="json"),
         "background_image": hashlib.sha256(background).hexdigest() if background else None,
         "bucket_step": request.settings.batching.bucket_step,
@@ -224,16 +225,14 @@ class _Run:
 
     def _end(self, state: str) -> None:
         self._journal.write()
-        try:
-            self._report(state)
-        except OSError as exc:
-            self._progress.say(f"no report: {exc.filename or ''}: {exc.strerror or exc}")
+        self._report(state)
         journal = self._journal
         left = self._images - len(self._before) - journal.done - journal.again - journal.failed
         self._progress.close()
+        rest = f", {left} left" if left and state == "interrupted" else ""
         self._progress.say(
             f"{journal.done + journal.again} done, {len(self._before)} done before, "
-            f"{journal.failed} failed" + (f", {left} left" if left else "")
+            f"{journal.failed} failed{rest}"
         )
 
     def _report(self, state: str) -> None:
@@ -250,7 +249,10 @@ class _Run:
             journal.per_second,
         )
         values = report_values(wish_of(self._request), self._how, totals, journal.timings)
-        write_report(self._folder, values, [*self._before, *self._given])
+        try:
+            write_report(self._folder, values, [*self._before, *self._given])
+        except OSError as exc:  # as of a disk that is full: images failed for it, or were done
+            self._progress.say(f"no report: {exc.filename or ''}: {exc.strerror or exc}")
 
     def _status(self, state: str) -> int:
         done = len(self._given) + len(self._before)

@@ -19,6 +19,8 @@ from serve_app.errors import InputError
 from serve_app.options import Options, load_presets
 from serve_app.settings import resolve_path
 
+_MAX_POLL_S = 86_400.0
+
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
@@ -63,8 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what is asked for; SIGTERM ends it as Ctrl+C does."""
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: it must be 1 or more")
-    if arguments.poll <= 0:
-        raise InputError(f"--poll {arguments.poll}: it must be more than 0 seconds")
+    if not 0 < arguments.poll <= _MAX_POLL_S:
+        raise InputError(
+            f"--poll {arguments.poll}: it must be more than 0 and at most {_MAX_POLL_S:g} seconds"
+        )
     request = _request(arguments)
     before = _interrupted_by_sigterm()
     progress = open_progress()

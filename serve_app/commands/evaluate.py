@@ -13,6 +13,7 @@ from serve_app.commands.model_arguments import add_model_arguments, read_setting
 from serve_app.engines import open_engine
 from serve_app.errors import MattingError
 from serve_app.evaluation import Pair, Scores, match_pairs, mean_scores, read_alpha, score
+from serve_app.names import escaped
 from serve_app.options import DEFAULT_PRESET, Options, load_presets, resolve_options
 from serve_app.pipeline import Pipeline
 from serve_app.settings import resolve_path
@@ -83,5 +84,5 @@ def _print_table(rows: dict[str, Scores]) -> None:
 
 def _printable(name: str) -> str:
     """A file's name as any terminal takes it: what is no UTF-8, or no text, is escaped."""
-    escaped = name.encode("utf-8", "backslashreplace").decode()
-    return escaped if escaped.isprintable() else repr(escaped)[1:-1]
+    text = escaped(name)
+    return text if text.isprintable() else repr(text)[1:-1]
