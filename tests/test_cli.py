@@ -17,6 +17,7 @@ from PIL import Image
 
 from serve_app.cli import main
 from serve_app.commands.info import setting_rows
+from serve_app.engines.availability import is_installed
 from serve_app.options import Options
 from serve_app.settings import Settings
 from tests.conftest import encoded, picture
@@ -174,6 +175,26 @@ def test_an_output_that_is_full_is_told() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (2, "cvunet: No space left on device\n")
+
+
+@pytest.mark.skipif(is_installed("tensorrt"), reason="TensorRT is installed")
+def test_bulk_with_an_engine_that_does_not_open_leaves_no_job(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert cvunet("bulk", photo, tmp_path / "out", "--engine", "tensorrt") == 2
+    error = capsys.readouterr().err
+    assert "pip install 'cvunet-serve[tensorrt]', or set engine: auto" in error
+    assert error.count("\n") == 1
+    assert [path.name for path in (tmp_path / "out" / ".cvunet").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf"])
+def test_bulk_looks_in_time(
+    seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cvunet("bulk", tmp_path, tmp_path / "out", "--watch", "--poll", seconds) == 2
+    assert "it must be more than 0 and at most 86400 seconds" in capsys.readouterr().err
 
 
 def test_evaluate_scores_a_perfect_and_a_poor_matte(
