@@ -309,6 +309,9 @@ def test_help_names_every_option_of_the_api() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     for name in (*Options.model_fields, "preset", "background_image", "trimap"):
         assert f"--{name.replace('_', '-')}" in done.stdout
+    for values in ("cutout|alpha|composite|trimap", "--erode 0-5", "--crop true|false"):
+        assert values in done.stdout
+    assert "Accept" not in done.stdout
 
 
 def test_the_installed_command_answers() -> None:
