@@ -18,10 +18,8 @@ _OWN_HELP = {  # no client says here what it accepts
 def add_option_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add them; gives their group, for what one command has beside them."""
     options = parser.add_argument_group("options", "as in the HTTP API; one given wins over preset")
-    options.add_argument(
-        "--preset",
-        help=f"named set of the options below, of configs/presets.yaml ({DEFAULT_PRESET})",
-    )
+    presets = f"named set of the options below, of configs/presets.yaml ({DEFAULT_PRESET})"
+    options.add_argument("--preset", help=presets)
     for name, field in Options.model_fields.items():
         options.add_argument(
             f"--{name.replace('_', '-')}",
