@@ -101,7 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
         threading.Thread(
             target=_announce, args=(_base_url(host, port), dashboard, process), daemon=True
         ).start()
-        on_end = _end_once_idle(process, file, drain_s)
+        asked = threading.Event()
+        on_end = _end_once_idle(process, file, drain_s, asked)
         signal.signal(signal.SIGTERM, on_end)
         signal.signal(signal.SIGINT, on_end)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
@@ -110,7 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
         if status is None:
             _say("Ray's daemon on this machine has died: ending")
         end_children(but=not_ours)
-        return 1 if status is None else status
+        # `serve run` says 0 of what it could not deploy, too: a supervisor would leave it ended.
+        return status or (0 if status == 0 and asked.is_set() else 1)
 
 
 def _joins_cluster() -> bool:
@@ -152,7 +154,7 @@ def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
 
 
 def _end_once_idle(
-    process: "subprocess.Popen[bytes]", file: Path, drain_s: float
+    process: "subprocess.Popen[bytes]", file: Path, drain_s: float, asked: threading.Event
 ) -> Callable[[int, FrameType | None], None]:
     """What to do on a signal: the first one lets requests finish, the second one does not."""
 
@@ -166,14 +168,12 @@ def _end_once_idle(
         time.sleep(_SETTLE_S)
         process.send_signal(signal.SIGINT)
 
-    ending: list[threading.Thread] = []
-
     def on_signal(*_: object) -> None:
-        if ending:
+        if asked.is_set():
             process.send_signal(signal.SIGINT)
         else:
-            ending.append(threading.Thread(target=end, daemon=True))
-            ending[0].start()
+            asked.set()
+            threading.Thread(target=end, daemon=True).start()
 
     return on_signal
 
