@@ -180,7 +180,7 @@ def read_alpha(path: Path) -> Array:
             if image.mode in ("L", "1"):
                 return np.asarray(image.convert("L"))
             mode = image.mode
-    except (OSError, ValueError, SyntaxError) as exc:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
         raise InputError(f"alpha '{path.name}' cannot be read: {exc}") from exc
     raise InputError(f"alpha '{path.name}' is {mode}: save it as 8-bit grey, 255 = foreground")
 

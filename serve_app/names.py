@@ -11,6 +11,11 @@ def is_image_name(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
+def escaped(name: str) -> str:
+    """A file's name as text that can be written down: what is no UTF-8 in it is escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def output_name(name: str, format: str) -> str:
     """The name of what becomes of an input; a suffix that is no image's belongs to the name."""
     path = PurePosixPath(name)
@@ -24,11 +29,14 @@ class UniqueNames:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {name.lower() for name in taken}
+        self._next: dict[str, int] = {}  # thousands may want one name: the numbers before are taken
 
     def take(self, wanted: str) -> str:
-        path, name, number = PurePosixPath(wanted), wanted, 2
+        path, name = PurePosixPath(wanted), wanted
+        number = self._next.get(wanted.lower(), 2)
         while name.lower() in self._taken:
             name = str(path.with_stem(f"{path.stem}-{number}"))
             number += 1
+        self._next[wanted.lower()] = number
         self._taken.add(name.lower())
         return name

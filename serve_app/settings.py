@@ -33,6 +33,9 @@ ROOT = _installation()
 """The folder that holds `pretrained/` and `configs/`; relative paths in settings start here."""
 
 
+_Side = Annotated[int, Field(ge=1)]  # px
+
+
 class Section(BaseModel):
     # "model_" is pydantic's own prefix; model_path is the name users know.
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -89,9 +92,7 @@ class Limits(Section):
 class OnnxNetwork(Section):
     """How an ONNX network that is not ours takes a picture; `configs/models/` has known ones."""
 
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
-        (1024, 1024), description="height and width of its input, px"
-    )
+    size: tuple[_Side, _Side] = Field((1024, 1024), description="height and width of its input, px")
     fit: Literal["stretch", "pad", "short_side"] = Field(
         "stretch",
         description="stretch to the size; pad, keeping the aspect; or short_side: the aspect is "
@@ -154,7 +155,7 @@ class BatchSettings(Section):
     bucket_step: int = Field(
         64, ge=32, multiple_of=32, description="sides are padded up to multiples of this, px"
     )
-    warmup: list[tuple[int, int]] = Field(
+    warmup: list[tuple[_Side, _Side]] = Field(
         [(576, 1024)],
         description="(height, width) shapes to run before the replica is ready, "
         "on a GPU in each batch size",
@@ -313,12 +314,24 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     try:
         values = yaml.safe_load(path.read_text("utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as exc:
-        raise SettingsError(f"settings file '{path}' cannot be read: {exc}") from exc
+        why = " ".join(str(exc).split())  # YAML's own words are several lines
+        raise SettingsError(f"settings file '{path}' cannot be read: {why}") from exc
     if isinstance(values, Mapping) and "applications" in values:
-        values = values["applications"][0].get("args", {})
+        values = _application_args(values["applications"], path)
     if not isinstance(values, Mapping):
         raise SettingsError(f"settings file '{path}' must hold keys and values, not {values!r}")
     return parse_settings(values, environ)
+
+
+def _application_args(applications: object, path: Path) -> object:
+    """The settings of a Serve config's first application."""
+    first = applications[0] if isinstance(applications, list) and applications else None
+    if not isinstance(first, Mapping):
+        raise SettingsError(
+            f"settings file '{path}': applications must be a list, its first entry keys and values "
+            f"with the settings under args, not {applications!r}"
+        )
+    return first.get("args") or {}
 
 
 def resolve_path(path: Path) -> Path:
@@ -336,9 +349,14 @@ def _explain(exc: ValidationError) -> str:
             hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
             lines.append(f"unknown settings key '{key}': {hint}")
         else:
-            value = "(hidden)" if key.endswith("secret") else repr(problem["input"])
+            value = "(hidden)" if _is_secret(key) else repr(problem["input"])
             lines.append(f"settings key '{key}' = {value}: {problem['msg']}")
     return "; ".join(lines)
+
+
+def _is_secret(key: str) -> bool:
+    """Whether its value is one; in the place of a key's hash may stand the key."""
+    return key.endswith("secret") or key.startswith("access.key_hashes")
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -2,8 +2,12 @@
 
 import io
 import json
+import os
+import stat
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from PIL import Image
 
 from serve_app.cli import main
 from serve_app.commands.info import setting_rows
+from serve_app.engines.availability import is_installed
 from serve_app.options import Options
 from serve_app.settings import Settings
 from tests.conftest import encoded, picture
@@ -73,6 +78,12 @@ def test_a_folder_keeps_its_shape_and_goes_on_past_bad_files(
         (["{photo}", "out.png", "--engine", "warp"], "model.engine"),
         (["{photo}", "out.png", "--engine", "torch", "--model", "no.pth"], "no.pth' is not a file"),
         (["{folder}", "out"], "no images in"),
+        (["{folder}", "{photo}"], "is a folder and OUT"),
+        (["{photo}", "{photo}"], "IN and OUT are both"),
+        (["{photo}", "{photo.parent}"], "IN and OUT are both"),
+        (["{photo}", "out.gif"], "OUT 'out.gif': .gif is read and not written: end it in .png"),
+        (["{photo}", "out.jpeg", "--format", "webp"], "end it in .webp, or leave out --format"),
+        (["{photo}", "out.png", "--background-image", "none.png"], "none.png: No such file"),
     ],
 )
 def test_errors_are_one_line_and_exit_2(
@@ -91,6 +102,99 @@ def test_errors_are_one_line_and_exit_2(
     assert error.startswith("cvunet: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_images_are_never_written_over(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, before = photo.parent, photo.read_bytes()
+    (folder.parent / "the-same").symlink_to(folder)
+    for out in (folder, folder.parent / "the-same"):
+        assert cvunet("matte", folder, out, "--engine", "fake") == 2
+        assert "give OUT a folder of its own" in capsys.readouterr().err
+    assert (photo.read_bytes(), list(folder.iterdir())) == (before, [photo])
+
+
+def test_a_device_stays_one(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert cvunet("matte", photo, tmp_path / "pipe", "--engine", "fake") == 2
+    assert "is no file and no folder" in capsys.readouterr().err
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_outputs_within_the_folder_are_no_images(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert cvunet("matte", tmp_path, out, "--engine", "fake") == 0
+        assert [path.name for path in out.iterdir()] == ["disc.png"]
+
+
+def test_images_within_the_output_folder(photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    photo = photo.rename(folder / "disc.jpg")
+    assert cvunet("matte", folder, tmp_path, "--engine", "fake") == 0
+    assert (tmp_path / "disc.png").is_file()
+
+
+def test_a_slash_makes_out_a_folder(photo: Path, tmp_path: Path) -> None:
+    assert cvunet("matte", photo, f"{tmp_path}/new/", "--engine", "fake") == 0
+    assert (tmp_path / "new" / "disc.png").is_file()
+
+
+def test_auto_is_the_format_of_the_suffix(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cut.webp"
+    assert cvunet("matte", photo, out, "--format", "auto", "--engine", "fake") == 0
+    with Image.open(out) as image:
+        assert image.format == "WEBP"
+
+
+def test_a_folder_of_which_nothing_can_be_done(photo: Path, tmp_path: Path) -> None:
+    photo.write_bytes(b"\xff\xd8\xff broken")
+    assert cvunet("matte", tmp_path, tmp_path / "out", "--engine", "fake") == 2
+
+
+def test_a_write_that_fails_leaves_nothing(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "disc.png" / "full").mkdir(parents=True)
+    assert cvunet("matte", tmp_path, tmp_path / "out", "--engine", "fake") == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["disc.png"]
+
+
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word() -> None:
+    command = [sys.executable, "-m", "serve_app.cli", "info", "--list-settings"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + 13
+
+
+def test_an_output_that_is_full_is_told() -> None:
+    command = [sys.executable, "-m", "serve_app.cli", "info", "--list-settings"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "cvunet: No space left on device\n")
+
+
+@pytest.mark.skipif(is_installed("tensorrt"), reason="TensorRT is installed")
+def test_bulk_with_an_engine_that_does_not_open_leaves_no_job(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert cvunet("bulk", photo, tmp_path / "out", "--engine", "tensorrt") == 2
+    error = capsys.readouterr().err
+    assert "pip install 'cvunet-serve[tensorrt]', or set engine: auto" in error
+    assert error.count("\n") == 1
+    assert [path.name for path in (tmp_path / "out" / ".cvunet").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf"])
+def test_bulk_looks_in_time(
+    seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cvunet("bulk", tmp_path, tmp_path / "out", "--watch", "--poll", seconds) == 2
+    assert "it must be more than 0 and at most 86400 seconds" in capsys.readouterr().err
 
 
 def test_evaluate_scores_a_perfect_and_a_poor_matte(
@@ -125,6 +229,43 @@ def test_evaluate_names_what_it_cannot_score(
     (alphas / "wrong.png").write_bytes(encoded(picture(9, 9)[..., 0]))
     assert cvunet("evaluate", "--images", images, "--alphas", alphas, "--engine", "fake") == 1
     assert "wrong: alpha (90, 160) and truth (9, 9)" in capsys.readouterr().err
+
+
+def test_evaluate_goes_on_past_files_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, alphas = tmp_path / "images", tmp_path / "alphas"
+    for folder in (images, alphas):
+        folder.mkdir()
+        for name in (b"right", b"bomb", b"\xff"):
+            path = os.fsencode(folder) + b"/" + name + b".png"
+            Path(os.fsdecode(path)).write_bytes(encoded(picture()[..., 0]))
+    (alphas / "bomb.png").write_bytes(huge_png())
+    arguments = ["--images", images, "--alphas", alphas, "--engine", "fake"]
+    assert cvunet("evaluate", *arguments) == 1
+    told = capsys.readouterr()
+    assert "bomb: alpha 'bomb.png' cannot be read" in told.err
+    assert "\n\\udcff " in told.out
+    told.out.encode()
+
+
+def huge_png() -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk
+
+
+def test_evaluate_sees_at_once_that_its_report_has_no_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("images", "alphas"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "disc.png").write_bytes(encoded(picture()[..., 0]))
+    arguments = ["--images", tmp_path / "images", "--alphas", tmp_path / "alphas"]
+    report = tmp_path / "none" / "scores.json"
+    assert cvunet("evaluate", *arguments, "--json", report, "--engine", "fake") == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", f"cvunet: {report}: No such file or directory\n")
 
 
 def test_a_checkpoint_that_does_not_fit_is_named_with_what_differs(
@@ -168,6 +309,9 @@ def test_help_names_every_option_of_the_api() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     for name in (*Options.model_fields, "preset", "background_image", "trimap"):
         assert f"--{name.replace('_', '-')}" in done.stdout
+    for values in ("cutout|alpha|composite|trimap", "--erode 0-5", "--crop true|false"):
+        assert values in done.stdout
+    assert "Accept" not in done.stdout
 
 
 def test_the_installed_command_answers() -> None:

@@ -67,3 +67,11 @@ def test_what_does_not_scale_is_counted_and_stays() -> None:
     assert (a, c) == (fixed, free)
     assert b["autoscaling_config"] == {"min_replicas": 1, "max_replicas": 3}
     assert config["applications"][0]["deployments"][1] == scaling  # the one given is as it was
+
+
+def test_what_serve_scales_by_itself_is_bounded_too() -> None:
+    deployments = [{"name": "any", "num_replicas": "auto", "ray_actor_options": {"num_cpus": 0.5}}]
+    (application,) = fitted({"applications": [{"deployments": deployments}]}, 4)["applications"]
+    assert application["deployments"] == [
+        {**deployments[0], "autoscaling_config": {"max_replicas": 8}}
+    ]

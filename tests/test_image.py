@@ -103,6 +103,16 @@ def test_what_compose_mounts_is_there() -> None:
         assert (FOLDER / path).exists(), path
 
 
+def test_compose_keeps_jobs_where_there_is_room_for_them() -> None:
+    """On disk, in a folder that the image has made for its user."""
+    values = yaml.safe_load((FOLDER / "compose.yaml").read_text("utf-8"))
+    matting = values["services"]["matting"]
+    storage = matting["environment"]["CVUNET_JOBS_STORAGE"]
+    (volume,) = (v.split(":")[0] for v in matting["volumes"] if v.split(":")[1] == storage)
+    assert values["volumes"][volume] == {}
+    assert f"install -d -o 10001 -g 10001 -m 0700 {storage};" in DOCKERFILE
+
+
 def test_compose_publishes_on_loopback_only() -> None:
     for service in compose("compose.yaml").values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

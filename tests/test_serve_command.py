@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -58,13 +59,33 @@ def test_bad_settings(tmp_path: Path, key: str, words: str) -> None:
     assert words in done.stderr
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: [", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[1, 2]", "a: [", "", "limits: {max_bytes: 1}", "applications: []", "applications: [5]"),
+        *("applications: all", "applications: [{import_path: a:b, args: [1]}]"),
+        "applications: [{import_path: a:b, deployments: [{name: a, autoscaling_config: 5}]}]",
+        "applications: [{import_path: a:b}]\nhttp_options: {port: eight}",
+    ],
+)
 def test_a_file_that_is_no_config(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
     done = serve(path)
-    assert done.returncode == 2
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert str(path) in done.stderr
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    path = changed(tmp_path, engine="fake")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        config = yaml.safe_load(path.read_text("utf-8"))
+        config["http_options"]["port"] = port
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        done = serve(path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"port {port} of 127.0.0.1 cannot be listened on (Address already in" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ def test_defaults_are_the_shipped_configuration() -> None:
         ({"colour": 1}, r"unknown settings key 'colour': known keys: limits, model"),
         ({"limits": {"max_bytes": 0}}, r"settings key 'limits.max_bytes' = 0: .*greater than"),
         ({"model": {"device": "tpu"}}, r"'model.device' = 'tpu'"),
+        ({"batching": {"warmup": [[576, 0]]}}, r"'batching.warmup.0.1' = 0: .*greater than"),
+        ({"access": {"key_hashes": ["a-key"]}}, r"'access.key_hashes.0' = \(hidden\): "),
         ({"batching": {"bucket_step": 33}}, r"'batching.bucket_step' = 33: .*multiple of 32"),
     ],
 )
@@ -41,12 +43,29 @@ def test_a_settings_file_may_be_the_bare_tree(tmp_path: Path) -> None:
     assert load_settings(None, environ={"CVUNET_SETTINGS": str(file)}).limits.max_bytes == 5
 
 
-@pytest.mark.parametrize("text", ["- a list", "limits: [", "just words"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("- a list", "limits: [", "just words"),
+        *(
+            "applications: []",
+            "applications: [5]",
+            "applications: all",
+            "applications: [{args: 5}]",
+        ),
+    ],
+)
 def test_a_file_that_is_no_tree_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=r"settings\.yaml"):
         load_settings(file, environ={})
+
+
+def test_a_serve_config_may_leave_args_out(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("applications: [{import_path: serve_app.app:build_app, args: }]")
+    assert load_settings(file, environ={}) == Settings()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

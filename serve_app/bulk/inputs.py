@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from serve_app.bulk.places import OWN, Folder, LocalFolder, local_path, open_folder, read_uri
 from serve_app.errors import InputError
 from serve_app.manifest import Cells, Settle, check_rows, read_csv, read_row
-from serve_app.names import is_image_name
+from serve_app.names import escaped, is_image_name
 
 _MANIFESTS = (".csv", ".parquet")
 _WILD = re.compile(r"[*?\[]")
@@ -74,7 +74,7 @@ def _listed(source: str, target: str) -> Iterator[Input]:
         folder, pattern = open_folder(source), None
         if path and not path.is_dir():
             raise InputError(f"SRC '{source}' is no folder, image, glob or manifest: name one")
-    within = _within(target, folder.name.rstrip("/"))
+    within = _within(target, _real_name(folder))
     for found in folder.files():
         if not is_image_name(found.path) or found.path.startswith(f"{OWN}/"):
             continue
@@ -88,10 +88,17 @@ def _listed(source: str, target: str) -> Iterator[Input]:
 
 def _within(target: str, source: str) -> str | None:
     """DST as a path within SRC, with `/` at its end; None where it is elsewhere."""
-    folder = open_folder(target).name.rstrip("/")
+    folder = _real_name(open_folder(target))
     if folder == source:
         raise InputError(f"SRC and DST are both '{target}': give DST a folder of its own")
     return folder[len(source) + 1 :] + "/" if folder.startswith(f"{source}/") else None
+
+
+def _real_name(folder: Folder) -> str:
+    """A folder's name, the same by whatever links it is reached."""
+    if isinstance(folder, LocalFolder):
+        return str(folder.root.resolve())
+    return folder.name.rstrip("/")
 
 
 def _manifest(source: str, settle: Settle) -> Iterator[Input]:
@@ -144,6 +151,10 @@ def _digest(own: str) -> str:
 def _checked(input: Input) -> Input:
     """The input, with an error where its name has no place in DST."""
     parts = input.name.split("/")
+    uri, name = escaped(input.uri), escaped(input.name)
+    if (uri, name) != (input.uri, input.name):  # what is written down here is UTF-8
+        error = InputError(f"the name '{name}' is not in UTF-8: rename the file")
+        return Input(uri, name, error=error)
     if input.name.startswith("/") or "\\" in input.name or "\0" in input.name:
         rule = "is no path within DST"
     elif ".." in parts or "." in parts or "" in parts:

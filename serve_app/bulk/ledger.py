@@ -38,6 +38,7 @@ class Ledger:
         self.plan: dict[str, Owner] = {}  # by input
         self.done: dict[str, int] = {}  # bytes, by output
         self._counts = {"plan": 0, "done": 0}
+        self._damaged = ""
         if not self.is_new:
             self._read_segments()
 
@@ -45,13 +46,19 @@ class Ledger:
         """Note what is asked for, or see that it is the same as before.
 
         Raises:
-            InputError: the job in this folder was asked for something else.
+            InputError: the job in this folder was asked for something else, or its ledger is
+                damaged.
         """
         if self.is_new:
             self._folder.write(_JOB, json.dumps(wish, indent=1, ensure_ascii=False).encode())
             self.is_new = False
             return
-        before = json.loads(self._folder.read(_JOB))
+        if self._damaged:
+            raise self._unreadable(self._damaged)
+        try:
+            before = dict(json.loads(self._folder.read(_JOB)))
+        except (ValueError, TypeError) as exc:
+            raise self._unreadable(_JOB) from exc
         for key, value in json.loads(json.dumps(wish)).items():
             if before.get(key) != value:
                 raise InputError(
@@ -69,7 +76,7 @@ class Ledger:
             self._folder.remove(name)
             del self.outputs[name]
         self.plan, self.done, self.is_new = {}, {}, True
-        self._own, self._counts = [], {"plan": 0, "done": 0}
+        self._own, self._counts, self._damaged = [], {"plan": 0, "done": 0}, ""
 
     def forget(self, name: str) -> None:
         """Remove an output that is to be made again."""
@@ -106,12 +113,32 @@ class Ledger:
             if kind not in self._counts or not path.endswith(".jsonl"):
                 continue
             self._counts[kind] = int(path.rpartition("/")[2].removesuffix(".jsonl"))
-            for line in self._folder.read(path).decode().splitlines():
-                key, *values = json.loads(line)
-                if kind == "plan":
-                    self.plan[key] = (values[0], values[1])
-                else:
-                    self.done[key] = values[0]
+            try:
+                self._take(kind, _rows(self._folder.read(path)))
+            except (ValueError, TypeError):
+                # An output of which no size is known is looked into; whose it is nothing else says.
+                self._damaged = path if kind == "plan" else self._damaged
+
+    def _take(self, kind: str, rows: Iterable[Any]) -> None:
+        for key, *values in rows:
+            if kind == "plan":
+                name, stamp = values
+                self.plan[key] = (name, stamp)
+            else:
+                (self.done[key],) = values
+
+    def _unreadable(self, path: str) -> InputError:
+        return InputError(
+            f"DST '{self._folder.name}' holds a job of which '{path}' cannot be read: give another "
+            "DST, or --restart to do all of it again"
+        )
+
+
+def _rows(segment: bytes) -> list[Any]:
+    """Its lines; empty, as a disk that lost its power leaves it, it is damaged."""
+    if not segment.endswith(b"\n"):
+        raise ValueError("it is cut short")
+    return [json.loads(line) for line in segment.removesuffix(b"\n").split(b"\n")]
 
 
 def _locked(folder: Folder) -> IO[bytes] | None:

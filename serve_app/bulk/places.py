@@ -5,6 +5,7 @@ A write is whole or not there: locally, and where a store cannot put a file at o
 """
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -179,10 +180,18 @@ def open_folder(text: str) -> Folder:
 
 
 def local_path(text: str) -> Path | None:
-    """The absolute path that a text names; None where it is a URI of somewhere else."""
-    parts = urlsplit(text) if "://" in text else None
-    if parts is None:
-        return Path(text).expanduser().absolute()
+    """The absolute path that a text names; None where it is a URI of somewhere else.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        parts = urlsplit(text) if "://" in text else None
+        if parts is None:
+            return Path(text).expanduser().absolute()
+    except (ValueError, RuntimeError) as exc:  # of a URI's host, of the home of nobody
+        shown = without_secrets(text)
+        raise InputError(f"'{shown}' is no path and no URI ({exc}): correct it") from exc
     if parts.scheme == "file":
         return Path(unquote(parts.path)).absolute()
     return None
@@ -194,11 +203,12 @@ def absolute(text: str) -> str:
 
 
 def without_secrets(uri: str) -> str:
-    """A URI as it may be shown and kept: no key, no signature."""
-    if "://" not in uri:
+    """A URI as it may be shown and kept, broken ones too: no key, no signature."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
         return uri
-    parts = urlsplit(uri)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def read_uri(uri: str) -> bytes:

@@ -19,7 +19,7 @@ ERRORS = "errors.jsonl"
 class Totals:
     """Counts of one run, and the job it belongs to."""
 
-    state: str  # complete, interrupted, watching
+    state: str  # complete, interrupted, watching, watched
     images: int  # that SRC names
     done: int  # by this run
     done_before: int

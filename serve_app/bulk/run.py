@@ -1,9 +1,10 @@
 """The way of a run, top to bottom: inputs -> plan -> Ray Data -> journal -> report."""
 
 import hashlib
+import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,10 @@ from serve_app.bulk.progress import Progress
 from serve_app.bulk.report import Totals, report_values, write_report
 from serve_app.bulk.watch import Settled
 from serve_app.bulk.work import Job, Outcome
-from serve_app.errors import InputError, MissingImage
+from serve_app.errors import InputError, InternalError, MissingImage
 from serve_app.manifest import Settle
 from serve_app.models.integrity import check_file
+from serve_app.names import escaped
 from serve_app.options import Options
 from serve_app.settings import Settings, resolve_path
 
@@ -39,6 +41,7 @@ class Request:
     options: Options
     background: bytes | None
     settle: Settle  # makes the options of a manifest's row
+    check_engine: Callable[[], None]  # raises EngineError where the network's does not open
     layout: str
     workers: int | None
     restart: bool
@@ -80,6 +83,8 @@ def _open_ledger(folder: Folder) -> Ledger:
 
 def _begin(request: Request, inputs: Sequence[Input], ledger: Ledger, folder: Folder) -> None:
     names = wanted_names(inputs, request.options.format)
+    if ledger.is_new or request.restart:  # before DST is bound to an engine that does not open
+        request.check_engine()
     try:
         if request.restart:
             ledger.restart(names)
@@ -103,12 +108,28 @@ def wish_of(request: Request) -> dict[str, Any]:
         model["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     background = request.background
     return {
-        "source": str(path) if path else without_secrets(request.source),
+        "source": escaped(str(path) if path else without_secrets(request.source)),
         "options": request.options.model_dump(mode="json"),
         "background_image": hashlib.sha256(background).hexdigest() if background else None,
         "bucket_step": request.settings.batching.bucket_step,
         "model": model,
     }
+
+
+def _told(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The same; what ends Ray's own work, as workers that cannot start, is one line.
+
+    Raises:
+        InternalError: no more can be done.
+    """
+    try:
+        yield from outcomes
+    except Exception as exc:  # its class is Ray's, or made by Ray of what a worker raised
+        lines = str(exc).strip().splitlines() or [type(exc).__name__]  # a traceback, its cause last
+        cause = re.sub(r"^serve_app\.errors\.\w+: ", "", lines[-1].strip())
+        raise InternalError(
+            f"no worker can go on ({cause}): mend that, then run this again"
+        ) from exc
 
 
 class _Run:
@@ -143,6 +164,9 @@ class _Run:
             elif tasks := self._plan(inputs).tasks:
                 with ray_cluster(self._request.layout == "staged") as resources:
                     self._do(tasks, self._pools(resources))
+        except InternalError:
+            self._journal.write()
+            raise
         except KeyboardInterrupt:
             state = "watched" if self._request.watch else "interrupted"
         self._end(state)
@@ -187,7 +211,7 @@ class _Run:
 
     def _round(self, tasks: Sequence[Task], pools: Pools) -> None:
         left = {task.name: task for task in tasks}
-        for outcome in run_tasks(tasks, self._job, pools):
+        for outcome in _told(run_tasks(tasks, self._job, pools)):
             if left.pop(outcome.name, None):
                 self._given += [] if outcome.code else [outcome.name]
                 self._journal.take(outcome)
@@ -224,16 +248,14 @@ class _Run:
 
     def _end(self, state: str) -> None:
         self._journal.write()
-        try:
-            self._report(state)
-        except OSError as exc:
-            self._progress.say(f"no report: {exc.filename or ''}: {exc.strerror or exc}")
+        self._report(state)
         journal = self._journal
         left = self._images - len(self._before) - journal.done - journal.again - journal.failed
         self._progress.close()
+        rest = f", {left} left" if left and state == "interrupted" else ""
         self._progress.say(
             f"{journal.done + journal.again} done, {len(self._before)} done before, "
-            f"{journal.failed} failed" + (f", {left} left" if left else "")
+            f"{journal.failed} failed{rest}"
         )
 
     def _report(self, state: str) -> None:
@@ -250,7 +272,10 @@ class _Run:
             journal.per_second,
         )
         values = report_values(wish_of(self._request), self._how, totals, journal.timings)
-        write_report(self._folder, values, [*self._before, *self._given])
+        try:
+            write_report(self._folder, values, [*self._before, *self._given])
+        except OSError as exc:  # as of a disk that is full: images failed for it, or were done
+            self._progress.say(f"no report: {exc.filename or ''}: {exc.strerror or exc}")
 
     def _status(self, state: str) -> int:
         done = len(self._given) + len(self._before)

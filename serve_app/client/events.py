@@ -48,6 +48,6 @@ class EventReader:
 
 
 def _fields(block: bytes) -> Iterator[tuple[str, str]]:
-    for line in block.decode("utf-8").splitlines():
-        name, _, value = line.partition(":")
+    for line in block.splitlines():  # of bytes: text has line ends that are none here
+        name, _, value = line.decode("utf-8").partition(":")
         yield name, value.removeprefix(" ")

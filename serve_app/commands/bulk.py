@@ -1,6 +1,7 @@
 """`cvunet bulk SRC DST`: many images, on all cores, GPUs and nodes; goes on where it was ended."""
 
 import argparse
+import os
 import signal
 import threading
 from collections.abc import Mapping
@@ -10,14 +11,18 @@ from serve_app.bulk.layout import LAYOUTS
 from serve_app.bulk.progress import open_progress
 from serve_app.bulk.run import Request, run_bulk
 from serve_app.commands.model_arguments import add_model_arguments, read_settings
+from serve_app.commands.opening import check_opening
 from serve_app.commands.option_arguments import (
     add_option_arguments,
     given_options,
     settle_options,
 )
+from serve_app.engines import check_anywhere
 from serve_app.errors import InputError
 from serve_app.options import Options, load_presets
-from serve_app.settings import resolve_path
+from serve_app.settings import ModelSettings, resolve_path
+
+_MAX_POLL_S = 86_400.0
 
 
 def add_parser(commands: Any) -> None:
@@ -63,8 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what is asked for; SIGTERM ends it as Ctrl+C does."""
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers}: it must be 1 or more")
-    if arguments.poll <= 0:
-        raise InputError(f"--poll {arguments.poll}: it must be more than 0 seconds")
+    if not 0 < arguments.poll <= _MAX_POLL_S:
+        raise InputError(
+            f"--poll {arguments.poll}: it must be more than 0 and at most {_MAX_POLL_S:g} seconds"
+        )
     request = _request(arguments)
     before = _interrupted_by_sigterm()
     progress = open_progress()
@@ -92,12 +99,22 @@ def _request(arguments: argparse.Namespace) -> Request:
         options=settle({}),
         background=background,
         settle=settle,
+        check_engine=lambda: _check_engine(settings.model),
         layout=arguments.layout,
         workers=arguments.workers,
         restart=arguments.restart,
         watch=arguments.watch,
         poll_s=arguments.poll,
     )
+
+
+def _check_engine(settings: ModelSettings) -> None:
+    if settings.engine == "fake":
+        return
+    if os.environ.get("RAY_ADDRESS"):  # the workers may run where there is another device
+        check_anywhere(settings)
+    else:
+        check_opening(settings, {})
 
 
 def _interrupted_by_sigterm() -> Any:

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from serve_app.commands.model_arguments import add_model_arguments, read_settings
 from serve_app.engines import open_engine
-from serve_app.errors import InputError
+from serve_app.errors import MattingError
 from serve_app.evaluation import Pair, Scores, match_pairs, mean_scores, read_alpha, score
+from serve_app.names import escaped
 from serve_app.options import DEFAULT_PRESET, Options, load_presets, resolve_options
 from serve_app.pipeline import Pipeline
 from serve_app.settings import resolve_path
@@ -27,7 +28,7 @@ def add_parser(commands: Any) -> None:
         help="score mattes against true ones",
         description="Matte every image and compare with the alpha of the same file name: IoU at "
         "0.5, and SAD, MSE, MAD, Grad and Conn as alphamatting.com defines them (SAD, Grad and "
-        "Conn in thousands).",
+        "Conn in thousands). Exit status: 0 all scored, 1 some could not be, 2 none.",
     )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
     parser.add_argument("--alphas", type=Path, required=True, metavar="DIR")
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     presets = load_presets(resolve_path(settings.presets_path))
     options = resolve_options({"preset": arguments.preset}, presets)
     pairs = match_pairs(arguments.images, arguments.alphas)
+    if arguments.json:
+        arguments.json.open("ab").close()  # now, and not when all the work is done
     engine = open_engine(settings.model)
     pipeline = Pipeline(engine, settings.limits, settings.batching.bucket_step)
     scores: dict[str, Scores] = {}
@@ -50,8 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         for pair in progress:
             try:
                 scores[pair.name] = _score(pipeline, pair, options)
-            except InputError as exc:
-                progress.write(f"{pair.name}: {exc.detail}", file=sys.stderr)
+            except (MattingError, OSError) as exc:
+                detail = exc.detail if isinstance(exc, MattingError) else exc.strerror or exc
+                progress.write(f"{pair.name}: {detail}", file=sys.stderr)
     mean = mean_scores(list(scores.values()))
     _print_table({**scores, f"mean of {len(scores)}": mean})
     if arguments.json:
@@ -71,7 +75,14 @@ def _score(pipeline: Pipeline, pair: Pair, options: Options) -> Scores:
 
 
 def _print_table(rows: dict[str, Scores]) -> None:
-    width = max(len(name) for name in rows)
+    shown = {_printable(name): scores for name, scores in rows.items()}
+    width = max(len(name) for name in shown)
     print(f"{'image':{width}}" + "".join(f"{column:>10}" for column in _COLUMNS))
-    for name, scores in rows.items():
+    for name, scores in shown.items():
         print(f"{name:{width}}" + "".join(f"{getattr(scores, c):10.4f}" for c in _COLUMNS))
+
+
+def _printable(name: str) -> str:
+    """A file's name as any terminal takes it: what is no UTF-8, or no text, is escaped."""
+    text = escaped(name)
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -113,7 +113,7 @@ def read_photos(folder: Path, count: int) -> Batches:
     """Some photos of a folder and those below, the same ones each time, as the network sees them.
 
     Raises:
-        InputError: there are fewer than two.
+        InputError: there are fewer than two, or one cannot be read.
     """
     paths = [
         path
@@ -128,7 +128,10 @@ def read_photos(folder: Path, count: int) -> Batches:
 
 def _read(path: Path) -> tuple[Array, Array]:
     settings = Settings()
-    image = decode(path.read_bytes(), settings.limits).image
+    try:
+        image = decode(path.read_bytes(), settings.limits).image
+    except InputError as exc:
+        raise InputError(f"--calibrate: '{path}': {exc.detail}, or leave it out") from exc
     geometry = plan((image.shape[0], image.shape[1]), _SIDE, settings.batching.bucket_step)
     rgb = to_network(image, geometry)
     return rgb[None], np.full((1, *geometry.padded), UNKNOWN, np.uint8)

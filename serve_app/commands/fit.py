@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _INGRESS = "Ingress"  # in a roll-out the new one is there before the old one has gone
+_AUTO_MAX = 100  # Serve's own for `num_replicas: auto`
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # a container's share: quota and period, or "max"
 
 
@@ -54,7 +55,7 @@ def _lowered(deployment: dict[str, Any], share: float) -> dict[str, Any]:
     if not _span(deployment) or not _cpus(deployment):
         return deployment
     most = _least(deployment) + int(share * _span(deployment) + 1e-9)
-    scaling = {**deployment["autoscaling_config"], "max_replicas": most}
+    scaling = {**(_scaling(deployment) or {}), "max_replicas": most}
     return {**deployment, "autoscaling_config": scaling}
 
 
@@ -63,11 +64,19 @@ def _cpus(deployment: dict[str, Any]) -> float:
 
 
 def _least(deployment: dict[str, Any]) -> int:
-    scaling = deployment.get("autoscaling_config")
+    scaling = _scaling(deployment)
     return int(scaling.get("min_replicas", 1) if scaling else deployment.get("num_replicas") or 1)
 
 
 def _span(deployment: dict[str, Any]) -> int:
     """How many replicas more than the least the autoscaler may ask for."""
-    scaling = deployment.get("autoscaling_config")
+    scaling = _scaling(deployment)
     return int(scaling.get("max_replicas", 1)) - _least(deployment) if scaling else 0
+
+
+def _scaling(deployment: dict[str, Any]) -> dict[str, Any] | None:
+    """How a deployment scales; `num_replicas: auto` is Serve's word for bounds of its own."""
+    given: dict[str, Any] | None = deployment.get("autoscaling_config")
+    if deployment.get("num_replicas") == "auto":
+        return {"max_replicas": _AUTO_MAX, **(given or {})}
+    return given

@@ -10,9 +10,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--settings", type=Path, metavar="FILE", help="YAML file of settings")
     group.add_argument("--model", type=Path, metavar="FILE", help="checkpoint to use")
-    group.add_argument("--engine", help="what runs the network (auto)")
+    group.add_argument("--engine", help="auto, openvino, onnx, torch or tensorrt (auto)")
     group.add_argument("--device", help="auto, cpu, cuda or cuda:N (auto)")
-    group.add_argument("--precision", help="auto, fp32 or fp16 (auto)")
+    group.add_argument("--precision", help="auto, fp32, fp16 or int8 (auto)")
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:

@@ -5,6 +5,7 @@ loses no request.
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,12 @@ from serve_app.commands.children import (
 )
 from serve_app.commands.fit import cores_here, fitted
 from serve_app.commands.opening import check_opening
+from serve_app.commands.serve_config import (
+    http_address,
+    our_applications,
+    read_config,
+    replica_variables,
+)
 from serve_app.drain import announce_end, wait_until_idle
 from serve_app.engines import check_anywhere
 from serve_app.errors import SettingsError
@@ -53,7 +60,7 @@ _DEFAULTS = {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.deployments.proxy:middleware",
 }
 _RAYLET = "raylet"  # Ray's daemon, which starts replicas; neither Ray nor Serve ends when it dies
-_IMPORT_PATH = "serve_app.app:build_app"
+_DASHBOARD_PORT = 8265  # Ray's own choice; where it is taken, the next one that is free
 _POLL_S = 0.25
 # After the last request is answered: its answer gets through the proxy, and readiness probes see
 # the end coming.
@@ -79,17 +86,23 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the service; it ends with Ctrl+C or SIGTERM, and takes its Ray along."""
-    config = _read(arguments.config)
-    base = _base_url(config)
+    config = read_config(arguments.config)
+    host, port = http_address(config)
+    if not _joins_cluster():
+        _check_port(host, port)
     drain_s = _checked(config).drain.timeout_s
     with tempfile.TemporaryDirectory(prefix="cvunet") as folder:
         file = Path(os.environ.get("CVUNET_DRAIN_FILE") or Path(folder, "drain"))
         file.write_bytes(b"")
+        dashboard = _dashboard()
         not_ours = children()
         adopt_orphans()
         process = _serve_run(_for_this_machine(arguments.config, config, Path(folder)), file)
-        threading.Thread(target=_announce, args=(base, process), daemon=True).start()
-        on_end = _end_once_idle(process, file, drain_s)
+        threading.Thread(
+            target=_announce, args=(_base_url(host, port), dashboard, process), daemon=True
+        ).start()
+        asked = threading.Event()
+        on_end = _end_once_idle(process, file, drain_s, asked)
         signal.signal(signal.SIGTERM, on_end)
         signal.signal(signal.SIGINT, on_end)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
@@ -98,15 +111,26 @@ def run(arguments: argparse.Namespace) -> int:
         if status is None:
             _say("Ray's daemon on this machine has died: ending")
         end_children(but=not_ours)
-        return 1 if status is None else status
+        # `serve run` says 0 of what it could not deploy, too: a supervisor would leave it ended.
+        return status or (0 if status == 0 and asked.is_set() else 1)
+
+
+def _joins_cluster() -> bool:
+    return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def _for_this_machine(path: Path, config: dict[str, Any], folder: Path) -> Path:
-    """The config's file; where a Ray is started here, a copy of it with replicas that fit."""
-    if "RAY_ADDRESS" in os.environ:
+    """The config's file; where a Ray is started here, a copy of it with replicas that fit.
+
+    Without a word on the host Serve would listen on every interface.
+    """
+    if _joins_cluster():
         return path
+    host, _ = http_address(config)
+    http = {**(config.get("http_options") or {}), "host": host}
     copy = folder / path.name
-    copy.write_text(yaml.safe_dump(fitted(config, cores_here())), "utf-8")
+    fit = fitted({**config, "http_options": http}, cores_here())
+    copy.write_text(yaml.safe_dump(fit), "utf-8")
     return copy
 
 
@@ -114,6 +138,10 @@ def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
     # A shell's background job ignores SIGINT; `serve run` would inherit that and never end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [str(Path(sys.executable).with_name("serve")), "run", str(config)]
+    if (
+        "RAY_ADDRESS" not in os.environ
+    ):  # else it would join any Ray that was started on this machine
+        command.append("--address=local")
     environment = _DEFAULTS | os.environ | {"CVUNET_DRAIN_FILE": str(drain_file)}
     # In a group of its own: Ctrl+C comes here alone, and `serve run` hears of it in its time, or
     # when this process is killed: a service that nobody can end would keep its ports.
@@ -126,7 +154,7 @@ def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
 
 
 def _end_once_idle(
-    process: "subprocess.Popen[bytes]", file: Path, drain_s: float
+    process: "subprocess.Popen[bytes]", file: Path, drain_s: float, asked: threading.Event
 ) -> Callable[[int, FrameType | None], None]:
     """What to do on a signal: the first one lets requests finish, the second one does not."""
 
@@ -140,26 +168,14 @@ def _end_once_idle(
         time.sleep(_SETTLE_S)
         process.send_signal(signal.SIGINT)
 
-    ending: list[threading.Thread] = []
-
     def on_signal(*_: object) -> None:
-        if ending:
+        if asked.is_set():
             process.send_signal(signal.SIGINT)
         else:
-            ending.append(threading.Thread(target=end, daemon=True))
-            ending[0].start()
+            asked.set()
+            threading.Thread(target=end, daemon=True).start()
 
     return on_signal
-
-
-def _read(config: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(config.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as exc:
-        raise SettingsError(f"Serve config '{config}' cannot be read: {exc}") from exc
-    if not isinstance(values, dict):
-        raise SettingsError(f"Serve config '{config}' must hold keys and values, not {values!r}")
-    return values
 
 
 def _checked(config: dict[str, Any]) -> Settings:
@@ -174,11 +190,10 @@ def _checked(config: dict[str, Any]) -> Settings:
         EngineError: the network's engine does not open.
     """
     found = []
-    for application in config.get("applications") or []:
-        if application.get("import_path") == _IMPORT_PATH:
-            settings = parse_settings(application.get("args") or {})
-            _check_model(settings.model, application)
-            found.append(settings)
+    for application in our_applications(config):
+        settings = parse_settings(application.get("args") or {})
+        _check_model(settings.model, application)
+        found.append(settings)
     return found[0] if found else Settings()
 
 
@@ -186,29 +201,48 @@ def _check_model(settings: ModelSettings, application: dict[str, Any]) -> None:
     if settings.engine == "fake":
         return
     check_file(resolve_path(settings.model_path))
-    if "RAY_ADDRESS" in os.environ:  # the replica may run where there is another device
+    if _joins_cluster():  # the replica may run where there is another device
         check_anywhere(settings)
     else:
-        check_opening(settings, _replica_variables(application))
+        check_opening(settings, replica_variables(application))
 
 
-def _replica_variables(application: dict[str, Any]) -> dict[str, str]:
-    """Environment variables that the config sets for the network's replicas."""
-    for deployment in application.get("deployments") or []:
-        if deployment.get("name") == "UNet":
-            options = deployment.get("ray_actor_options") or {}
-            return dict((options.get("runtime_env") or {}).get("env_vars") or {})
-    return {}
+def _check_port(host: str, port: int) -> None:
+    """See that nobody has the port: Serve would not start, and whoever has it might say 'ready'."""
+    if fault := _taken(host, port):
+        raise SettingsError(
+            f"http_options: port {port} of {host} cannot be listened on ({fault}): end what "
+            "listens there, or set another port"
+        )
 
 
-def _base_url(config: dict[str, Any]) -> str:
-    http = config.get("http_options") or {}
-    host = http.get("host", "127.0.0.1")
-    host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
-    return f"http://{host}:{http.get('port', 8000)}"
+def _taken(host: str, port: int) -> str:
+    """Why a port cannot be listened on; empty where it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Serve does
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            return exc.strerror or str(exc)
+    return ""
 
 
-def _announce(base: str, process: "subprocess.Popen[bytes]") -> None:
+def _base_url(host: str, port: int) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _dashboard() -> str:
+    """Where Ray's dashboard will be, to be asked before Ray starts."""
+    if _joins_cluster():
+        return "of the cluster that RAY_ADDRESS names"
+    if _taken("127.0.0.1", _DASHBOARD_PORT):
+        return "where Ray's own line above says: another Ray has the usual port"
+    return f"http://127.0.0.1:{_DASHBOARD_PORT}/#/serve"
+
+
+def _announce(base: str, dashboard: str, process: "subprocess.Popen[bytes]") -> None:
     """Wait for readiness, then say what a newcomer needs."""
     while process.poll() is None and not _is_ready(base):
         time.sleep(_POLL_S)
@@ -216,7 +250,7 @@ def _announce(base: str, process: "subprocess.Popen[bytes]") -> None:
         print(
             f"\n  ready       {base}"
             f"\n  web page    {base}/"
-            f"\n  dashboard   http://127.0.0.1:8265/#/serve"
+            f"\n  dashboard   {dashboard}"
             f"\n  try         curl -F image=@photo.jpg {base}/v1/matting -o cutout.png"
             f"\n  stop        Ctrl+C\n",
             flush=True,

@@ -1,5 +1,6 @@
 """What SRC may be, and which of its rows and names are refused."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def test_outputs_within_the_source_are_no_inputs(tmp_path: Path) -> None:
     make_photos(tmp_path, 2)
     make_photos(tmp_path / "out", 2)
     assert len(read(tmp_path, tmp_path / "out")) == 2
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    assert len(read(tmp_path, tmp_path / "link")) == 2
+    with pytest.raises(InputError, match="SRC and DST are both"):
+        read(tmp_path / "link", tmp_path / "out")
     with pytest.raises(InputError, match="SRC and DST are both"):
         read(tmp_path, tmp_path)
 
@@ -115,3 +120,20 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"none")
     with pytest.raises(InputError, match="no Parquet file"):
         read(tmp_path / "bad.parquet")
+
+
+def test_a_name_that_is_no_utf8_fails_alone(tmp_path: Path) -> None:
+    make_photos(tmp_path, 1)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")).write_bytes(b"x")
+    good, bad = read(tmp_path)
+    assert (good.name, good.error) == ("0.jpg", None)
+    assert bad.error is not None
+    assert bad.error.detail == "the name '\\udcff.jpg' is not in UTF-8: rename the file"
+    (bad.uri + bad.name).encode()
+
+
+@pytest.mark.parametrize("source", ["~nobody-of-this-name/photos", "s3://key:secret@[bad/photos"])
+def test_what_is_neither_a_path_nor_a_uri(source: str) -> None:
+    with pytest.raises(InputError, match="is no path and no URI") as refused:
+        read(source)
+    assert "secret" not in refused.value.detail

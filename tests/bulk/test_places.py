@@ -15,6 +15,7 @@ from serve_app.bulk.places import LocalFolder, RemoteFolder, open_folder, read_u
 from serve_app.bulk.plan import Task
 from serve_app.bulk.work import failure
 from serve_app.cli import main
+from serve_app.errors import InputError
 from tests.bulk.conftest import Bulk
 from tests.conftest import encoded, picture
 
@@ -116,6 +117,14 @@ def test_a_store_that_says_no_is_named(
 def test_secrets_are_not_shown() -> None:
     assert without_secrets("s3://key:secret@bucket/a?token=x") == "s3://bucket/a"
     assert without_secrets("photos/a.jpg") == "photos/a.jpg"
+    assert without_secrets("file:///photos/a.jpg#x") == "file:///photos/a.jpg"
+    assert without_secrets("http://key:secret@[::1/a.jpg?token=x") == "http://[::1/a.jpg"
+
+
+def test_a_broken_uri_is_told_for_the_image() -> None:
+    with pytest.raises(InputError, match=r"'http://\[::1/a.jpg' is no path and no URI") as told:
+        read_uri("http://key:secret@[::1/a.jpg")
+    assert failure(Task("http://[::1/a.jpg", "a.png"), told.value).code == "invalid_request"
 
 
 def test_a_full_disk_leaves_nothing_and_is_told_for_the_image(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from serve_app.bulk.plan import Plan, Task, check_empty, is_whole, make_plan
 from serve_app.bulk.work import Claims
 from serve_app.errors import InputError, InternalError
 from serve_app.imaging.encode import encode_image, encode_zip
-from serve_app.names import output_name
+from serve_app.names import UniqueNames, output_name
 from tests.conftest import encoded, picture
 
 WISH = {"source": "photos", "options": {"erode": 1}}
@@ -146,3 +146,42 @@ def test_an_image_that_kills_its_process_is_given_up(tmp_path: Path) -> None:
     claims.take(task)  # another run tries again
     claims.drop(task)
     assert not list((tmp_path / ".cvunet" / "claims").iterdir())
+
+
+def test_any_name_is_found_again(tmp_path: Path) -> None:
+    """With what ends a line elsewhere than in a file."""
+    odd = inputs("a\u2028b.jpg", "c\x85d.jpg", "e\nf.jpg", 'g".jpg')
+    first = planned(tmp_path, odd)
+    again = planned(tmp_path, odd)
+    assert [task.name for task in again.tasks] == [task.name for task in first.tasks]
+
+
+@pytest.mark.parametrize("text", ["", '["/photos/a.jpg', "5\n"])
+@pytest.mark.parametrize("file", ["job.json", "plan/000001.jsonl"])
+def test_a_damaged_ledger_is_told_and_can_be_forgotten(
+    tmp_path: Path, file: str, text: str
+) -> None:
+    planned(tmp_path, inputs("a.jpg"))
+    (tmp_path / ".cvunet" / file).write_text(text)
+    with pytest.raises(InputError, match=f"of which '.cvunet/{file}' cannot be read: .*--restart"):
+        planned(tmp_path, inputs("a.jpg"))
+    with opened(tmp_path) as ledger:
+        ledger.restart(["a.png"])
+    assert len(planned(tmp_path, inputs("a.jpg")).tasks) == 1
+
+
+def test_a_damaged_list_of_sizes_costs_a_look(tmp_path: Path) -> None:
+    body = encoded(picture())
+    planned(tmp_path, inputs("a.jpg"))
+    (tmp_path / "a.png").write_bytes(body)
+    with opened(tmp_path) as ledger:
+        ledger.note({"a.png": len(body)})
+    (tmp_path / ".cvunet" / "done" / "000001.jsonl").write_text("")
+    assert planned(tmp_path, inputs("a.jpg")).done_before == ["a.png"]
+
+
+def test_thousands_may_want_one_name() -> None:
+    names = UniqueNames(["main-3.png"])
+    given = [names.take("main.png") for _ in range(20_000)]
+    assert given[:3] == ["main.png", "main-2.png", "main-4.png"]
+    assert len(set(given)) == len(given)

@@ -1,8 +1,10 @@
 """SIGTERM to a real service with work in flight: that is finished, and nothing else is taken."""
 
 import signal
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
@@ -47,6 +49,28 @@ def test_when_rays_daemon_dies_the_service_ends() -> None:
         assert service.process.wait(60) == 1
         assert not [process for process in everything if process.is_running()]
         assert "Ray's daemon on this machine has died" in service.log.read_text()
+
+
+def test_an_end_that_nobody_asked_for_is_a_failure() -> None:
+    """`serve run` ends with 0 whatever went wrong; a supervisor is to start the service again."""
+    config = read_config()
+    config["applications"][0]["args"]["model"] = {"engine": "fake"}
+    with running_service(config) as service:
+        service.wait_until_ready()
+        (serve_run,) = (p for p in service.process.children() if "run" in p.cmdline())
+        serve_run.send_signal(signal.SIGINT)
+        assert service.process.wait(60) == 1
+
+
+def test_a_ray_that_was_once_started_on_this_machine_is_not_joined() -> None:
+    """Ray itself would, were it another one's or long dead."""
+    config = read_config()
+    config["applications"][0]["args"]["model"] = {"engine": "fake"}
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+        with running_service(config, {"RAY_TMPDIR": folder}) as service:
+            service.wait_until_ready()
 
 
 def test_when_its_launcher_is_killed_the_service_ends() -> None:

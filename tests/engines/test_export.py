@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from serve_app.cli import main
+from serve_app.commands.export import read_photos
 from serve_app.engines import open_engine
 from serve_app.engines.graph import Graph, read_graph
 from serve_app.engines.quantize import STEPS, _left_out
+from serve_app.errors import InputError
 from serve_app.settings import ModelSettings
 from tests.conftest import picture
 
@@ -100,3 +102,10 @@ def test_int8(
 def test_each_step_leaves_more_in_fp32() -> None:
     left = [_left_out(WEIGHTS, step) for step in STEPS]
     assert left == [[], ["c", "d", "e"], ["a", "b", "c", "d", "e"]]
+
+
+def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"--calibrate: '.*/[ab]\.jpg': .*, or leave it out"):
+        read_photos(tmp_path, 2)

@@ -260,3 +260,10 @@ def test_a_job_whose_answer_was_lost_is_sent_again_as_the_same(files: list[Path]
         assert client.jobs.create(files).id == "f00"
     assert len(keys) == 3
     assert len(set(keys)) == 1
+
+
+def test_a_name_may_hold_what_ends_a_line_of_text() -> None:
+    events: list[JobEvent] = []
+    data = json.dumps({"name": "a\u2028b\x85c.jpg"}, ensure_ascii=False)
+    EventReader(events.append).feed(f"id: 1\nevent: file\ndata: {data}\n\n".encode())
+    assert [event.data["name"] for event in events] == ["a\u2028b\x85c.jpg"]
