@@ -59,3 +59,14 @@ def test_one_kind_of_known_pixels_alone_is_only_put_in(kind: int) -> None:
     trimap[:20] = kind
     found = solve_band(haze, composite_of(truth), trimap)
     assert np.array_equal(found, honour_trimap(haze, trimap))
+
+
+def test_far_from_all_that_is_known_the_network_stays() -> None:
+    truth = strands()
+    haze = cv2.GaussianBlur(truth, (0, 0), 8)
+    trimap = np.full(truth.shape, UNKNOWN, np.uint8)
+    trimap[230:250, 420:440], trimap[230:250, 530:550] = FOREGROUND, BACKGROUND
+    found = solve_band(haze, composite_of(truth), trimap)
+    far = np.s_[:, :340]
+    assert np.array_equal(found[far], haze[far])
+    assert not np.array_equal(found, honour_trimap(haze, trimap))
