@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from serve_app.imaging.background import WHITE, blurred_background, composite, parse_color
+from serve_app.imaging.band import solve_band
 from serve_app.imaging.crop import crop, crop_box, parse_margin
 from serve_app.imaging.dents import fill_dents
 from serve_app.imaging.encode import Format, encode_cutout, encode_image, encode_zip
@@ -23,7 +24,6 @@ from serve_app.imaging.placement import Placement, parse_placement, place, targe
 from serve_app.imaging.refine import upsample_alpha
 from serve_app.imaging.roi import clear_outside, scale_box
 from serve_app.imaging.shadow import cast_shadow, lay_under
-from serve_app.imaging.soft_areas import solve_soft_areas
 from serve_app.imaging.solid import make_solid
 from serve_app.imaging.windows import Window
 from serve_app.options import Options
@@ -145,12 +145,12 @@ def _roi_of_network(prepared: Prepared) -> Window:
 
 
 def _solved(prepared: Prepared, alpha: Array, options: Options) -> Array:
-    """Take the padding off; where a trimap tells what surrounds it, solve hair from colours."""
+    """Take the padding off; where a trimap tells what surrounds it, solve its unknown band."""
     alpha = from_network(alpha, prepared.geometry)
     if prepared.known is None or options.refine == "none":
         return alpha
     image, trimap = (from_network(a, prepared.geometry) for a in (prepared.rgb, prepared.trimap))
-    return solve_soft_areas(alpha, image, trimap)
+    return solve_band(alpha, image, trimap)
 
 
 def _in_region(prepared: Prepared, alpha: Array, options: Options) -> Array:

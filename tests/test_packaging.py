@@ -24,6 +24,7 @@ def test_a_wheel_holds_what_the_service_needs(tmp_path: Path) -> None:
     for needed in (
         "serve_app/app.py",
         "serve_app/web/index.html",
+        "serve_app/imaging/weighing.npz",
         "share/cvunet-serve/serve_config.yaml",
         "share/cvunet-serve/configs/presets.yaml",
         "share/cvunet-serve/pretrained/cvunet_matting.safetensors",

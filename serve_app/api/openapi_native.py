@@ -131,7 +131,7 @@ def _matting(options: dict[str, Schema]) -> Schema:
         "trimap": {
             **FILE,
             "description": "0 background, 255 foreground, anything else unknown; with "
-            "refine=guided hair is solved from the colours around it",
+            "refine=guided unknown ones are solved from the colours around, too",
         },
     }
     ok = answer("The image", *(MEDIA_TYPES[name] for name in get_args(ImageFormat)))

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.imaging.conjugate import descend
 from serve_app.imaging.geometry import shrink, shrink_trimap
 from serve_app.types import FOREGROUND, UNKNOWN, Array, Size
 
@@ -35,14 +36,14 @@ def solve_alpha(image: Array, trimap: Array, start: Array) -> _Float:
     neither kind of known pixel the guess remains, smoothed along the colours.
     """
     size = trimap.shape
-    sizes = [_at_most(size, min(_FINEST, max(size) // 2) >> k) for k in range(len(_ROUNDS))][::-1]
+    sizes = [at_most(size, min(_FINEST, max(size) // 2) >> k) for k in range(len(_ROUNDS))][::-1]
     alpha = shrink(start, sizes[0]).astype(np.float32) * np.float32(1 / 255)
     for at, larger, rounds in zip(sizes, [*sizes[1:], size], _ROUNDS, strict=True):
         marks = shrink_trimap(trimap, at)
-        lines = ColourLines(_planes(shrink(image, at)))
-        alpha = _descend(lines, _held(alpha, marks), marks == UNKNOWN, rounds)
-        alpha = lines.at(_planes(shrink(image, larger)), alpha)
-    return _held(alpha, trimap)
+        lines = ColourLines(planes(shrink(image, at)))
+        alpha = descend(lines.miss, 0, held(alpha, marks), marks == UNKNOWN, rounds)
+        alpha = lines.at(planes(shrink(image, larger)), alpha)
+    return held(alpha, trimap)
 
 
 class ColourLines:
@@ -68,45 +69,34 @@ class ColourLines:
         explained = (_sum(slopes) * self._colour).sum(0) + _sum(offset)
         return np.asarray(self._count * alpha - explained, np.float32)
 
+    def diagonal(self) -> _Float:
+        """The matting Laplacian's: what each pixel's windows make of that pixel alone."""
+        by_mean = (self._inverse * self._mean[:, None]).sum(0)
+        constant = _sum(1 - (1 + (by_mean * self._mean).sum(0)) / self._count)
+        own = constant + 2 * (_sum(by_mean / self._count) * self._colour).sum(0)
+        for row, colour in zip(self._inverse, self._colour, strict=True):
+            own -= colour * (_sum(row / self._count) * self._colour).sum(0)
+        return np.asarray(own, np.float32)
+
     def at(self, colour: _Float, alpha: _Float) -> _Float:
         """Apply the models of `alpha` to a larger image's `colour` `[3, H, W]`."""
         size = colour.shape[2], colour.shape[1]
-        planes = [
+        models = [
             cv2.resize(_sum(plane) / self._count, size, interpolation=cv2.INTER_LINEAR)
             for part in self.fit(alpha)
             for plane in part.reshape(-1, *alpha.shape)
         ]
-        return np.asarray((np.stack(planes[:3]) * colour).sum(0) + planes[3], np.float32)
+        return np.asarray((np.stack(models[:3]) * colour).sum(0) + models[3], np.float32)
 
 
-def _descend(lines: ColourLines, alpha: _Float, unknown: NDArray[np.bool_], rounds: int) -> _Float:
-    """Conjugate gradients on the unknown pixels alone; all others stay as they are."""
-    free = unknown.astype(np.float32)
-    rest = -free * lines.miss(alpha)
-    direction, energy = rest, _dot(rest, rest)
-    for _ in range(rounds):
-        change = free * lines.miss(direction)
-        curvature = _dot(direction, change)
-        if energy < _EPSILON or curvature <= 0:  # solved, as far as float32 can tell
-            break
-        step = np.float32(energy / curvature)
-        alpha = alpha + step * direction
-        rest = rest - step * change
-        before, energy = energy, _dot(rest, rest)
-        direction = rest + np.float32(energy / before) * direction
-    return alpha
-
-
-def _dot(one: _Float, other: _Float) -> float:
-    return float(np.vdot(one, other))
-
-
-def _held(alpha: _Float, marks: Array) -> _Float:
+def held(alpha: _Float, marks: Array) -> _Float:
+    """Alpha `[h, w]` within 0-1, and what the trimap `marks` knows put in."""
     known = (marks == FOREGROUND).astype(np.float32)
     return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1), known)
 
 
-def _planes(image: Array) -> _Float:
+def planes(image: Array) -> _Float:
+    """Uint8 `[h, w, 3]` as `[3, h, w]`, 0-1."""
     return np.ascontiguousarray(image.transpose(2, 0, 1)) * np.float32(1 / 255)
 
 
@@ -136,6 +126,7 @@ def _inverse(matrix: NDArray[np.float64]) -> _Float:
     return np.asarray(np.stack(rows) / determinant, np.float32)
 
 
-def _at_most(size: Size, side: int) -> Size:
+def at_most(size: Size, side: int) -> Size:
+    """The size whose longest side is `side`, of the same shape."""
     height, width = (max(1, round(length * side / max(size))) for length in size)
     return height, width

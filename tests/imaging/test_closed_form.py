@@ -69,3 +69,9 @@ def test_thin_images(size: tuple[int, int]) -> None:
     found = solve_alpha(np.zeros((*size, 3), np.uint8), trimap, np.full(size, 99, np.uint8))
     assert found.shape == size
     assert np.isfinite(found).all()
+
+
+def test_the_diagonal_is_the_matting_laplacians() -> None:
+    image = np.random.default_rng(0).uniform(0, 1, (7, 9, 3)).astype(np.float32)
+    found = ColourLines(image.transpose(2, 0, 1)).diagonal()
+    assert np.abs(found.ravel() - laplacian(image, 1e-5).diagonal()).max() < 1e-3

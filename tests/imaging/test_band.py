@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from serve_app.imaging.band import solve_band
+from serve_app.imaging.colour_flow import flow
 from serve_app.imaging.matte import honour_trimap, trimap_of
-from serve_app.imaging.soft_areas import solve_soft_areas
 from serve_app.types import BACKGROUND, FOREGROUND, UNKNOWN
 from tests.imaging.strands import composite_of, strands, trimap_around
 
@@ -17,7 +18,7 @@ def band_error(alpha: np.ndarray, truth: np.ndarray, trimap: np.ndarray) -> floa
 def test_hazy_hair_becomes_strands() -> None:
     truth = strands()
     trimap, haze = trimap_around(truth), cv2.GaussianBlur(truth, (0, 0), 8)
-    found = solve_soft_areas(haze, composite_of(truth), trimap)
+    found = solve_band(haze, composite_of(truth), trimap)
     before = band_error(honour_trimap(haze, trimap), truth, trimap)
     assert band_error(found, truth, trimap) < 0.25 * before
     assert np.array_equal(found, honour_trimap(found, trimap))
@@ -28,19 +29,26 @@ def test_a_network_that_took_something_else_for_the_subject_is_overruled(said: i
     """Near the known pixels that it contradicts; further off it may be right."""
     truth = strands()
     trimap, alpha = trimap_around(truth), np.full(truth.shape, said, np.uint8)
-    found = solve_soft_areas(alpha, composite_of(truth), trimap)
+    found = solve_band(alpha, composite_of(truth), trimap)
     before = band_error(honour_trimap(alpha, trimap), truth, trimap)
     assert band_error(found, truth, trimap) < 0.75 * before
 
 
-def test_a_plain_edge_stays_as_the_network_has_it() -> None:
-    """Subject and background of one colour, where colours would tell lies."""
+@pytest.mark.parametrize("textured", [False, True])
+def test_a_plain_edge_stays_nearly_as_the_network_has_it(textured: bool) -> None:
+    """Subject and background of one colour, where colours tell lies."""
     alpha = np.zeros((300, 400), np.uint8)
     cv2.circle(alpha, (200, 150), 90, 255, -1, cv2.LINE_AA)
     alpha = cv2.GaussianBlur(alpha, (3, 3), 0)
-    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    image = np.full((300, 400, 3), 120, np.uint8)
+    if textured:
+        image = np.random.default_rng(0).integers(0, 256, image.shape, np.uint8)
     trimap = trimap_of(alpha)
-    assert np.array_equal(solve_soft_areas(alpha, image, trimap), alpha)
+    lies = flow(image, trimap, alpha)
+    assert lies is not None
+    lied = band_error(lies.solved * 255, alpha, trimap)
+    assert lied > 0.2
+    assert band_error(solve_band(alpha, image, trimap), alpha, trimap) < lied / 8
 
 
 @pytest.mark.parametrize("kind", [BACKGROUND, UNKNOWN, FOREGROUND])
@@ -49,5 +57,16 @@ def test_one_kind_of_known_pixels_alone_is_only_put_in(kind: int) -> None:
     haze = cv2.GaussianBlur(truth, (0, 0), 8)
     trimap = np.full(truth.shape, UNKNOWN, np.uint8)
     trimap[:20] = kind
-    found = solve_soft_areas(haze, composite_of(truth), trimap)
+    found = solve_band(haze, composite_of(truth), trimap)
     assert np.array_equal(found, honour_trimap(haze, trimap))
+
+
+def test_far_from_all_that_is_known_the_network_stays() -> None:
+    truth = strands()
+    haze = cv2.GaussianBlur(truth, (0, 0), 8)
+    trimap = np.full(truth.shape, UNKNOWN, np.uint8)
+    trimap[230:250, 420:440], trimap[230:250, 530:550] = FOREGROUND, BACKGROUND
+    found = solve_band(haze, composite_of(truth), trimap)
+    far = np.s_[:, :340]
+    assert np.array_equal(found[far], haze[far])
+    assert not np.array_equal(found, honour_trimap(haze, trimap))
