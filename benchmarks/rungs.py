@@ -19,8 +19,9 @@ from serve_app.engines import Engine, open_engine
 from serve_app.engines.availability import is_installed
 from serve_app.engines.graph import quantised_path
 from serve_app.imaging.foreground import estimate_foreground
+from serve_app.mattes import mattes
 from serve_app.options import Options, load_presets, resolve_options
-from serve_app.postprocess import finish, full_alpha
+from serve_app.postprocess import finish
 from serve_app.preprocess import prepare
 from serve_app.settings import Limits, ModelSettings, Settings, resolve_path
 from serve_app.types import Prediction, Prepared, Upload
@@ -170,7 +171,7 @@ class _Way:
 
 def finish_heavily(prepared: Prepared, prediction: Prediction, options: Options) -> bytes:
     """All post-processing there is, and the PNG that Pillow writes when nobody says how."""
-    alpha = full_alpha(prepared, prediction.alpha, options)
+    alpha = mattes(prepared, prediction.alpha, options).shaped
     color = estimate_foreground(prepared.source.image, alpha)
     body = io.BytesIO()
     Image.merge("RGBA", [*Image.fromarray(color).split(), Image.fromarray(alpha)]).save(body, "PNG")

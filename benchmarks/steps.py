@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.in_process import OneAtATime, options_for
 from benchmarks.load import form, form_type
-from serve_app import pipeline, postprocess, preprocess
+from serve_app import mattes, pipeline, postprocess, preprocess
 from serve_app.api.admission import Admission, HeldUpload
 from serve_app.api.reading import read_matting_request
 from serve_app.engines import open_engine
@@ -27,7 +27,7 @@ STEPS = ("receive", "decode", "resize", "infer", "refine", "foreground", "encode
 # The steps of one image and the functions that are them.
 _STEPS: tuple[tuple[str, ModuleType, str], ...] = (
     ("resize", preprocess, "to_network"),
-    ("refine", postprocess, "upsample_alpha"),
+    ("refine", mattes, "upsample_alpha"),
     ("foreground", postprocess, "estimate_foreground"),
     ("encode", postprocess, "encode_cutout"),
 )

@@ -7,8 +7,9 @@ offline are the same to the pixel.
 from serve_app.batching import BatchItem, predict_all
 from serve_app.engines.base import Engine
 from serve_app.imaging.allocator import keep_freed_memory
+from serve_app.mattes import mattes
 from serve_app.options import Options
-from serve_app.postprocess import finish, full_alpha
+from serve_app.postprocess import finish
 from serve_app.preprocess import prepare
 from serve_app.settings import Limits
 from serve_app.types import Array, Prediction, Prepared, Result, Upload
@@ -35,7 +36,7 @@ class Pipeline:
     def alpha(self, upload: Upload, options: Options) -> Array:
         """The matte alone, uint8 [H, W] at the answer's size, before cropping and encoding."""
         prepared, prediction = self._predict(upload, options)
-        return full_alpha(prepared, prediction.alpha, options)
+        return mattes(prepared, prediction.alpha, options).shaped
 
     def _predict(self, upload: Upload, options: Options) -> tuple[Prepared, Prediction]:
         prepared = prepare(upload, options, self._limits, self._bucket_step)

@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from serve_app.batching import BatchItem, predict_all
 from serve_app.engines import Engine, open_engine
 from serve_app.errors import MattingError
+from serve_app.mattes import mattes
 from serve_app.models.checkpoint import load_checkpoint
 from serve_app.options import DEFAULT_PRESET, Options, load_presets, resolve_options
-from serve_app.postprocess import full_alpha
 from serve_app.preprocess import prepare
 from serve_app.settings import Limits, ModelSettings, Settings, resolve_path
 from serve_app.types import Array, Prepared, Upload
@@ -76,7 +76,7 @@ def alphas(variants: list[Variant], upload: Upload) -> Iterator[tuple[Variant, A
         if key not in shared:
             shared[key] = _predict(variant, upload)
         prepared, alpha, before = shared[key]
-        found, after = timed(lambda: full_alpha(prepared, alpha, variant.options))  # noqa: B023
+        found, after = timed(lambda: mattes(prepared, alpha, variant.options).shaped)  # noqa: B023
         yield variant, found, before + after
 
 

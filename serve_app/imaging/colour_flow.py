@@ -9,9 +9,9 @@ come two terms:
 - it is to be the share that known foreground has in its colour, mixed of known pixels of both
   kinds, the more the further those two colours are apart.
 
-Their third, of unknown pixels among each other, changed nothing here. It is solved at no more than
-half the network's size, from closed-form matting's answer on: full size gained 2 % for four times
-the time. Arrays are as in `closed_form.py`.
+Their third, of unknown pixels among each other, is left out. It is solved at no more than half
+the network's size, from closed-form matting's answer on: full size gained 2 % for four times the
+time. Arrays are as in `closed_form.py`.
 """
 
 from dataclasses import dataclass
