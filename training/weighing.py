@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from serve_app.engines import Engine, open_engine
 from serve_app.evaluation import match_pairs, read_alpha
-from serve_app.imaging.band import evidence, flow
+from serve_app.imaging.colour_flow import flow
 from serve_app.imaging.decode import decode
-from serve_app.imaging.evidence import NETWORK, SOLVED
+from serve_app.imaging.evidence import NETWORK, SOLVED, evidence
 from serve_app.imaging.foreground import estimate_foreground
 from serve_app.imaging.geometry import from_network, plan, shrink, to_network
 from serve_app.imaging.weighing import WEIGHTS
