@@ -121,12 +121,12 @@ def test_children_from_before_are_left_alone(tmp_path: Path) -> None:
 
 
 _KILLED = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
 from serve_app.commands.children import interrupted_with_parent
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in a job in the background: no trap then
+waits = "trap 'echo interrupted; exit' INT; echo begun; for i in {1..400}; do sleep 0.05; done"
 subprocess.Popen(
-    ["bash", "-c", "trap 'echo interrupted; exit' INT; echo begun; while :; do sleep 0.05; done"],
-    process_group=0,
-    preexec_fn=interrupted_with_parent,
+    ["bash", "-c", waits], process_group=0, preexec_fn=interrupted_with_parent
 )
 time.sleep(60)
 """
