@@ -366,7 +366,10 @@ def test_a_photo_that_comes_before_the_service_has_answered_is_kept(page: Any, p
 
     page.route("**/v1/presets", hold)
     page.reload()
-    until(lambda: bool(held))
+    for _ in range(1000):  # Playwright hears of it within calls of the page alone
+        if held:
+            break
+        page.wait_for_timeout(20)
     pick(page, photo)
     page.wait_for_selector(".toast >> text=not answered yet")
     held[0].continue_()
