@@ -89,14 +89,14 @@ def test_int8_where_the_cpu_has_instructions_for_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path, cpuinfo = tmp_path / "weights.safetensors", tmp_path / "cpuinfo"
+    path, cpuinfo = tmp_path / checkpoint.name, tmp_path / "cpuinfo"  # its graph is in `cache`
     path.write_bytes(checkpoint.read_bytes())
     cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
     monkeypatch.setattr(availability, "_CPUINFO", cpuinfo)
     settings = ModelSettings(model_path=path, engine="openvino", cache_path=cache)
     assert open_engine(settings).info.precision == "fp32"  # there is no other file yet
     quantised = stamped(
-        graph.content, name="weights", version="3", sha256=graph.sha256, precision="int8"
+        graph.content, name="small", version="3", sha256=graph.sha256, precision="int8"
     )
     write_graph(quantised, quantised_path(path))
     assert open_engine(settings).info.precision == precision

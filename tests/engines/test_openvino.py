@@ -16,7 +16,7 @@ import pytest
 from serve_app.engines import compiled
 from serve_app.engines import openvino as module
 from serve_app.engines.compiled import kept_path
-from serve_app.engines.graph import Graph, load_graph, quantised_path, stamped, write_graph
+from serve_app.engines.graph import Graph, quantised_path, stamped, write_graph
 from serve_app.engines.openvino import OpenVinoEngine
 from serve_app.errors import EngineOutOfMemory
 from serve_app.settings import ROOT
@@ -215,13 +215,14 @@ def test_a_folder_that_cannot_be_written_is_said(
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
-def test_torch_is_not_imported(checkpoint: Path, precision: str, tmp_path: Path) -> None:
-    weights = tmp_path / checkpoint.name
+def test_torch_is_not_imported(
+    checkpoint: Path, graph: Graph, cache: Path, precision: str, tmp_path: Path
+) -> None:
+    weights = tmp_path / checkpoint.name  # so named its graph is in `cache`
     weights.write_bytes(checkpoint.read_bytes())
-    graph = load_graph(weights, "fp32", tmp_path)  # as `make install` leaves it
     int8 = stamped(graph.content, name="small", version="3", sha256=graph.sha256, precision="int8")
     write_graph(int8, quantised_path(weights))
-    settings = f"model_path={str(weights)!r}, precision={precision!r}, cache_path={str(tmp_path)!r}"
+    settings = f"model_path={str(weights)!r}, precision={precision!r}, cache_path={str(cache)!r}"
     code = (
         "import sys; from serve_app.engines import open_engine, availability;"
         "from serve_app.settings import ModelSettings;"
