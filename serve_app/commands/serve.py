@@ -138,10 +138,8 @@ def _serve_run(config: Path, drain_file: Path) -> "subprocess.Popen[bytes]":
     # A shell's background job ignores SIGINT; `serve run` would inherit that and never end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [str(Path(sys.executable).with_name("serve")), "run", str(config)]
-    if (
-        "RAY_ADDRESS" not in os.environ
-    ):  # else it would join any Ray that was started on this machine
-        command.append("--address=local")
+    if not _joins_cluster():
+        command.append("--address=local")  # not any Ray that was started on this machine
     environment = _DEFAULTS | os.environ | {"CVUNET_DRAIN_FILE": str(drain_file)}
     # In a group of its own: Ctrl+C comes here alone, and `serve run` hears of it in its time, or
     # when this process is killed: a service that nobody can end would keep its ports.
