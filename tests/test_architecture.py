@@ -12,7 +12,7 @@ from serve_app.settings import ROOT
 
 # Each may import itself and what stands before it.
 LAYERS = [
-    {"errors", "types", "settings", "timing", "metrics", "tracing", "drain"},
+    {"errors", "types", "settings", "timing", "metrics", "tracing", "drain", "files"},
     {"imaging"},
     {"options"},
     {"models"},

@@ -4,7 +4,6 @@ Neither an image that it reads nor what is no file is ever written over.
 """
 
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,13 +74,3 @@ def target_files(folder: Path, out: Path, format: str) -> Iterator[tuple[Path, P
             continue
         name = output_name(source.relative_to(folder).as_posix(), format)
         yield source, out / taken.take(name)
-
-
-def write_whole(target: Path, body: bytes) -> None:
-    """Written beside and moved into place: whoever looks sees a whole file or none."""
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        part.write_bytes(body)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

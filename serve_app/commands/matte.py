@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from serve_app.commands.destination import format_of, target_file, target_files, write_whole
+from serve_app.commands.destination import format_of, target_file, target_files
 from serve_app.commands.model_arguments import add_model_arguments, read_settings
 from serve_app.commands.option_arguments import (
     add_option_arguments,
@@ -17,6 +17,7 @@ from serve_app.commands.option_arguments import (
 )
 from serve_app.engines import open_engine
 from serve_app.errors import InputError, InvalidOption, MattingError
+from serve_app.files import replace_file
 from serve_app.names import IMAGE_SUFFIXES
 from serve_app.options import Options, load_presets
 from serve_app.pipeline import Pipeline
@@ -95,7 +96,7 @@ def _matte_files(pipeline: Pipeline, pairs: Pairs, beside: Upload, options: Opti
 def _matte_file(pipeline: Pipeline, upload: Upload, options: Options, target: Path) -> None:
     result = pipeline.run(upload, options)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, result.body)
+    replace_file(target, result.body)
 
 
 def _pipeline(settings: Settings) -> Pipeline:

@@ -8,13 +8,13 @@ cut short is made again, not read.
 import hashlib
 import io
 import logging
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from serve_app.engines.availability import cpu_flags
+from serve_app.files import replace_file
 
 logger = logging.getLogger("ray.serve.cvunet")
 
@@ -70,11 +70,9 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, compiled: bytes) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(hashlib.sha256(compiled).digest() + compiled)
-        part.replace(path)
+        replace_file(path, hashlib.sha256(compiled).digest() + compiled)
     except OSError as exc:
         logger.warning(
             "model.cache_path '%s' cannot be written (%s): the graph is compiled at every start",

@@ -14,7 +14,6 @@ The last thing in the file is the sha256 of all before it, as one more entry of 
 
 import hashlib
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from serve_app import __version__
 from serve_app.engines.availability import need
 from serve_app.engines.base import one_line
 from serve_app.errors import CheckpointError, EngineError
+from serve_app.files import replace_file
 from serve_app.models.integrity import check_file
 
 logger = logging.getLogger("ray.serve.cvunet")
@@ -129,9 +129,7 @@ def is_external(path: Path) -> bool:
 
 def write_graph(graph: Graph, path: Path) -> None:
     """Write the file in one step: whoever reads meanwhile sees all of it or none."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(graph.content)
-    part.replace(path)
+    replace_file(path, graph.content)
 
 
 def stamped(content: bytes, **values: str) -> Graph:

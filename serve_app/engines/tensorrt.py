@@ -5,7 +5,6 @@ the file's name says all of it. torch holds the memory on the GPU.
 """
 
 import logging
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from serve_app.engines.base import EngineInfo, out_of_memory
 from serve_app.engines.graph import FORMAT, Graph
 from serve_app.engines.rules import check_rules
 from serve_app.errors import EngineError
+from serve_app.files import replace_file
 from serve_app.types import Array, Size
 
 logger = logging.getLogger("ray.serve.cvunet")
@@ -170,9 +170,7 @@ def build(trt: ModuleType, graph: Graph, plan: Plan, folder: Path) -> None:
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise EngineError(f"TensorRT {plan.tensorrt} cannot build the graph: see its log above")
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # replicas may build the same
-    part.write_bytes(built)
-    part.replace(path)
+    replace_file(path, built)  # another replica may build the same
 
 
 # In the graph, what leads from the size to how far the view is shrunk.
